@@ -1,0 +1,1 @@
+"""The command line: subcommands, the live view, installing client files. Exports nothing."""

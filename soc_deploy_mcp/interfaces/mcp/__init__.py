@@ -1,0 +1,1 @@
+"""The MCP server: tools, resources, a prompt. It watches runs; the work is never inside a request."""

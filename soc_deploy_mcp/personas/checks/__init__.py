@@ -1,0 +1,1 @@
+"""The registry of pure checks: (Facts, Plan) -> Check. One file an area."""
