@@ -101,6 +101,7 @@ class RunOpened(Payload):
     caller: Caller
     line: str  # the command as the grammar renders it
     target: Target
+    several: bool = False  # the project has several services: commands must name one
 
 
 class PlanMade(Payload):

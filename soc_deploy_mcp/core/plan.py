@@ -18,6 +18,7 @@ class Migrate(Noun):
 
     kind: Literal["migrate"] = "migrate"
     id: str
+    needed: bool = True  # false: the release works without it; a failure is a warning
 
 
 class Ensure(Noun):
@@ -71,6 +72,7 @@ class Judge(Noun):
     new: int  # percent
     min_s: float
     max_s: float
+    accept: bool = True  # false: go on after min_s unless something is wrong (batches of a rolling update)
 
 
 class Verify(Noun):
@@ -79,6 +81,7 @@ class Verify(Noun):
     kind: Literal["verify"] = "verify"
     window_s: float
     max_s: float
+    accept: bool = True  # false: an emergency does not wait for evidence to go back
 
 
 class Bake(Noun):

@@ -1,0 +1,88 @@
+"""Rolling: instances are replaced in batches; both sides stay within surge and unavailability at every moment."""
+
+from collections.abc import Iterator
+from math import floor
+
+from soc_deploy_mcp.actions.deploy.strategies.context import ROUTER_S, PlanContext, data, expand, smoke, start, verify
+from soc_deploy_mcp.core.ids import StepKey
+from soc_deploy_mcp.core.plan import (
+    Bake,
+    Baseline,
+    Confirm,
+    Drain,
+    Ensure,
+    Judge,
+    MarkStable,
+    Op,
+    Remove,
+    Settle,
+    Shift,
+    Step,
+)
+
+
+def steps(ctx: PlanContext) -> tuple[Step, ...]:
+    batches = tuple(sizes(ctx.full, ctx.deploy.rolling.max_surge, ctx.deploy.rolling.max_unavailable))
+    back = "the batches in reverse: an old instance first, ready and routed, then a new one out"
+    return (
+        *expand(ctx, "before_start"),
+        start(ctx, "rolling/provision", f"Provision {ctx.new.version}", 0),
+        *expand(ctx, "before_switch"),
+        *_replacements(ctx, batches, back),
+        verify(ctx, Bake(window_s=ctx.deploy.bake), MarkStable(), Remove(side="old"), undo=back),
+        *data(ctx),
+    )
+
+
+def sizes(instances: int, surge: int, unavailable: int) -> Iterator[int]:
+    """How many are replaced at a time: as many as may be surplus, or, without surplus, as may be missing."""
+    size = surge or unavailable
+    while instances > 0:
+        yield min(size, instances)
+        instances -= size
+
+
+def share(new: int, total: int) -> int:
+    """Weight of the new side when `new` of `total` instances are its: rounded down, never ahead of its capacity."""
+    return 100 if new >= total else floor(100 * new / total)
+
+
+def _replacements(ctx: PlanContext, batches: tuple[int, ...], back: str) -> Iterator[Step]:
+    total, done = ctx.full, 0
+    for index, size in enumerate(batches):
+        first = done + 1
+        done += size
+        yield Step(
+            key=StepKey(f"rolling/{done}"),
+            row=f"Replace instance {first}/{total}" if size == 1 else f"Replace instances {first}–{done}/{total}",
+            ops=_batch(ctx, done, size, first=index == 0),
+            phase="RUNNING" if done < total else "PROMOTING",
+            deadline_s=ctx.start_limit_s() + ctx.stop_limit_s() + _limits(ctx, index)[1] + 3 * ROUTER_S,
+            verification="new instances ready and settled; the judge sees no regression against the old ones",
+            undo=back,
+        )
+
+
+def _batch(ctx: PlanContext, done: int, size: int, *, first: bool) -> tuple[Op, ...]:
+    total, rolling = ctx.full, ctx.deploy.rolling
+    percent = share(done, total)
+    shrink: tuple[Op, ...] = (Ensure(side="old", instances=total - done),)
+    grow: tuple[Op, ...] = (Ensure(side="new", instances=done), Settle(seconds=rolling.min_ready_s))
+    if first:
+        grow = (*grow, *smoke(ctx).ops, Baseline())
+    route: tuple[Op, ...] = (Shift(new=percent), Confirm(new=percent))
+    if percent == 100:
+        # The old side has no weight any more; Verify takes over where no old instance is left to compare with.
+        return (*grow, *route, Drain(side="old"), *shrink)
+    low, high = _limits(ctx, 0 if first else 1)
+    judged: tuple[Op, ...] = (Judge(new=percent, min_s=low, max_s=high, accept=high > low),)
+    if rolling.max_surge == 0:
+        return (*shrink, *grow, *route, *judged)
+    return (*grow, *route, *judged, *shrink)
+
+
+def _limits(ctx: PlanContext, index: int) -> tuple[float, float]:
+    """Seconds (least, most) to look at a batch. Only the first one waits for the judge's acceptance, and only where
+    `pause_after_first` says so; the others go on after `min_ready_s` unless something is wrong."""
+    ready = ctx.deploy.rolling.min_ready_s
+    return (ready, ctx.deploy.canary.max) if index == 0 and ctx.deploy.rolling.pause_after_first else (ready, ready)

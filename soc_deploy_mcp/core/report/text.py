@@ -1,0 +1,21 @@
+"""Text that goes into Markdown: one line, bounded, without control characters, harmless in a table."""
+
+import re
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+|\x1b\[[0-9;]*[A-Za-z]")
+
+
+def one_line(text: str, limit: int) -> str:
+    """Control characters and line ends become blanks; what is longer than `limit` ends with an ellipsis."""
+    plain = " ".join(_CONTROL.sub(" ", text).split())
+    return plain if len(plain) <= limit else plain[: limit - 1].rstrip() + "…"
+
+
+def cell(text: str, limit: int = 80) -> str:
+    """A table cell: bars are escaped after cutting, so that a cut never leaves half an escape."""
+    return one_line(text, limit).replace("|", "\\|")
+
+
+def inline(text: str, limit: int = 600) -> str:
+    """Text from anywhere inside a list item: it can start no heading, box, link, image or HTML."""
+    return re.sub(r"([\\`*_\[\]<>#])", r"\\\1", one_line(text, limit))
