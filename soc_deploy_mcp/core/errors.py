@@ -49,6 +49,7 @@ CODES: dict[str, Code] = {
     "E_CONFLICT": Code("Two words of the line say different things.", _U),
     "E_NOT_A_COMMAND": Code("The text is no command line.", _U),
     "E_USAGE": Code("The subcommand was used wrongly.", _U),
+    "E_ARGUMENT": Code("A tool was called with an argument that it does not have, or of the wrong type.", _U),
     # configuration
     "E_CONFIG": Code("soc-deploy.yaml is not valid.", _U),
     "E_CONFIG_MISSING": Code("There is no soc-deploy.yaml.", _U),

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 from pydantic import model_validator
 
@@ -23,6 +23,9 @@ class Evidence(Noun):
     at: Instant
     raw: str  # sha256 of the raw output
     data: dict[str, Any] = {}  # typed by kind; plain JSON
+
+    def __bool__(self) -> Literal[True]:
+        return True
 
     @property
     def id(self) -> EvidenceId:
@@ -45,7 +48,7 @@ class Missing:
 
     reason: str
 
-    def __bool__(self) -> bool:
+    def __bool__(self) -> Literal[False]:
         return False
 
 

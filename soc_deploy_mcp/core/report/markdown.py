@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 
 from soc_deploy_mcp.core.event import HealthRow
 from soc_deploy_mcp.core.report.model import Box, Note, Report, RollbackInfo, StepRow, Summary
-from soc_deploy_mcp.core.report.text import cell, inline, one_line
+from soc_deploy_mcp.core.report.text import cell, one_line
 from soc_deploy_mcp.core.times import minute, short, words
 
 _STEP_SIGNS = {"ok": "✅", "failed": "❌", "running": "⏳", "not_run": "⏭ not run", "planned": "planned"}
@@ -76,9 +76,9 @@ def _summary(head: Summary) -> Iterable[str]:
 def _boxes(boxes: Iterable[Box]) -> Iterable[str]:
     for box in boxes:
         if box.ticked:
-            yield f"- [x] {inline(box.title, 80)}" + (f" ({inline(box.figure, 200)})" if box.figure else "")
+            yield f"- [x] {one_line(box.title, 80)}" + (f" ({one_line(box.figure, 200)})" if box.figure else "")
         else:
-            yield f"- [ ] {inline(box.title, 80)}: {inline(box.reason, 300)}"
+            yield f"- [ ] {one_line(box.title, 80)}: {one_line(box.reason, 300)}"
 
 
 def _steps(rows: Sequence[StepRow], keep: int, more: str) -> Iterable[str]:
@@ -112,7 +112,7 @@ def _rollback(info: RollbackInfo) -> Iterable[str]:
 
 
 def _notes(notes: Sequence[Note], keep: int, more: str) -> Iterable[str]:
-    lines = [f"- {_LEVELS[note.level]}: {inline(note.text)}" for note in notes[:keep]]
+    lines = [f"- {_LEVELS[note.level]}: {one_line(note.text, 600)}" for note in notes[:keep]]
     return [*(lines or ["None."]), *_cut(len(notes) - keep, more)]
 
 

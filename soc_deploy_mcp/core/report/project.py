@@ -9,7 +9,7 @@ from soc_deploy_mcp.core.evidence import Check, CheckState
 from soc_deploy_mcp.core.ids import Instant, RunId, StepKey
 from soc_deploy_mcp.core.report.boxes import CHECKLIST, POST, box
 from soc_deploy_mcp.core.report.model import Note, Report, RollbackInfo, StepRow, StepStatus, Summary
-from soc_deploy_mcp.core.report.text import one_line
+from soc_deploy_mcp.core.report.text import inline, one_line
 from soc_deploy_mcp.core.times import second
 
 FOUR_CHECKS = ("Response Time", "Error Rate", "CPU Usage", "Memory Usage")
@@ -32,9 +32,9 @@ class _Row:
 class _Seen:
     """What the rows of a run said so far; the last word of each kind counts."""
 
-    run: RunId = RunId("")
-    opened: ev.RunOpened | None = None
-    opened_at: Instant = Instant(0.0)
+    run: RunId
+    opened: ev.RunOpened
+    opened_at: Instant
     plan: ev.PlanMade | None = None
     checks: dict[str, Check] = field(default_factory=dict)
     state: State = State.DRAFT
@@ -52,11 +52,12 @@ class _Seen:
 
 def project(records: Sequence[Record]) -> Report:
     """The report of a run, finished or not. `records` are its rows in order, the first one of kind `run`."""
-    seen = _Seen()
-    for record in records:
+    opened = ev.payload(records[0]) if records else None
+    if not isinstance(opened, ev.RunOpened):
+        raise ValueError("the first row is not of kind run: this is no run's journal")
+    seen = _Seen(records[0].run, opened, records[0].at)
+    for record in records[1:]:
         _read(seen, record)
-    if seen.opened is None:
-        raise ValueError("no row of kind run: this is no run's journal")
     return Report(
         summary=_summary(seen),
         checklist=tuple(box(title, seen.checks.get(id_), _unreached(seen)) for id_, title in CHECKLIST),
@@ -70,10 +71,7 @@ def project(records: Sequence[Record]) -> Report:
 
 
 def _read(seen: _Seen, record: Record) -> None:
-    seen.run = record.run
     match ev.payload(record):
-        case ev.RunOpened() as opened:
-            seen.opened, seen.opened_at = opened, record.at
         case ev.PlanMade() as plan:
             seen.plan = plan
         case ev.CheckMade(check=check):
@@ -112,7 +110,8 @@ def _end(seen: _Seen, step: ev.StepEnded, at: Instant) -> None:
 def _said(said: ev.Payload | None) -> Iterable[Note]:
     match said:
         case ev.Notice(level=level, text=text, untrusted=untrusted):
-            yield Note(level=level, text=f"{one_line(text, 200)} (untrusted)" if untrusted else one_line(text, 400))
+            shown = f"{inline(text, 200)} (untrusted)" if untrusted else one_line(text, 400)
+            yield Note(level=level, text=shown)
         case ev.ErrorSeen(code=code, what=what, why=why, try_=try_):
             more = "".join(f" {part}" for part in (why, f"Try: {try_}" if try_ else "") if part)
             yield Note(level="warning", text=one_line(f"{code}: {what}{more}", 600))
@@ -134,7 +133,6 @@ def _impact(impact: ev.Impact) -> str:
 
 
 def _summary(seen: _Seen) -> Summary:
-    assert seen.opened is not None
     request, plan = seen.opened.request, seen.plan.plan if seen.plan else None
     environment = seen.opened.target.environment
     version = (plan.new.version if plan else request.version) or "unknown"
@@ -248,11 +246,10 @@ def _rollback(seen: _Seen) -> RollbackInfo:
 
 
 def _went_back(seen: _Seen) -> bool:
-    return seen.state is State.ROLLED_BACK or (seen.opened is not None and seen.opened.request.action == "rollback")
+    return seen.state is State.ROLLED_BACK or seen.opened.request.action == "rollback"
 
 
 def _command(seen: _Seen, version: str) -> str:
-    assert seen.opened is not None
     target = seen.opened.target
     service = f" --service {target.service}" if seen.opened.several else ""
     return f"/soc-deploy rollback --environment {target.environment} --version {version}{service}"
@@ -264,14 +261,9 @@ def _triggered(seen: _Seen) -> str:
     back, at = seen.back
     when = f"decided {second(at)}"
     if seen.traffic_back is None:
-        return f"Yes: {back.code}, {when}, " + (
-            "no user traffic was affected" if _unaffected(seen) else "not confirmed"
-        )
+        affected = "no user traffic was affected" if seen.state is State.FAILED_NO_CHANGE else "not confirmed"
+        return f"Yes: {back.code}, {when}, {affected}"
     return f"Yes: {back.code}, {when}, traffic back after {max(seen.traffic_back.seconds, 0.1):.1f} s"
-
-
-def _unaffected(seen: _Seen) -> bool:
-    return seen.state is State.FAILED_NO_CHANGE
 
 
 def _unreached(seen: _Seen) -> str:
@@ -287,7 +279,7 @@ _ORDER = {"high_risk": 0, "warning": 1, "minor": 2, "note": 3}
 def _notes(seen: _Seen, records: Sequence[Record]) -> Iterable[Note]:
     notes = list(seen.notices)
     if seen.finished and seen.finished[0].first_line:
-        level = "note" if seen.state in (State.SUCCEEDED, State.DRY_RUN) else "warning"
+        level = "warning" if seen.state is State.NEEDS_OPERATOR else "note"
         notes.insert(0, Note(level=level, text=one_line(seen.finished[0].first_line, 400)))
     if "HIGH RISK: security skipped" in _risks(seen):
         notes.append(Note(level="high_risk", text="security skipped by --skip-security"))

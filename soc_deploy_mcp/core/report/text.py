@@ -16,6 +16,6 @@ def cell(text: str, limit: int = 80) -> str:
     return one_line(text, limit).replace("|", "\\|")
 
 
-def inline(text: str, limit: int = 600) -> str:
-    """Text from anywhere inside a list item: it can start no heading, box, link, image or HTML."""
+def inline(text: str, limit: int) -> str:
+    """Text from outside inside a list item: it can start no heading, box, link, image or HTML."""
     return re.sub(r"([\\`*_\[\]<>#])", r"\\\1", one_line(text, limit))

@@ -57,7 +57,7 @@ def _replacements(ctx: PlanContext, batches: tuple[int, ...], back: str) -> Iter
             row=f"Replace instance {first}/{total}" if size == 1 else f"Replace instances {first}–{done}/{total}",
             ops=_batch(ctx, done, size, first=index == 0),
             phase="RUNNING" if done < total else "PROMOTING",
-            deadline_s=ctx.start_limit_s() + ctx.stop_limit_s() + _limits(ctx, index)[1] + 3 * ROUTER_S,
+            deadline_s=ctx.start_limit_s() + ctx.stop_limit_s() + ctx.deploy.canary.max + 3 * ROUTER_S,
             verification="new instances ready and settled; the judge sees no regression against the old ones",
             undo=back,
         )
@@ -74,15 +74,10 @@ def _batch(ctx: PlanContext, done: int, size: int, *, first: bool) -> tuple[Op, 
     if percent == 100:
         # The old side has no weight any more; Verify takes over where no old instance is left to compare with.
         return (*grow, *route, Drain(side="old"), *shrink)
-    low, high = _limits(ctx, 0 if first else 1)
-    judged: tuple[Op, ...] = (Judge(new=percent, min_s=low, max_s=high, accept=high > low),)
+    # Only the first batch waits for the judge's acceptance, and only where `pause_after_first` says so; the others go
+    # on when their instances are settled, requests were seen, and nothing is wrong.
+    wait = first and rolling.pause_after_first
+    judged: tuple[Op, ...] = (Judge(new=percent, min_s=rolling.min_ready_s, max_s=ctx.deploy.canary.max, accept=wait),)
     if rolling.max_surge == 0:
         return (*shrink, *grow, *route, *judged)
     return (*grow, *route, *judged, *shrink)
-
-
-def _limits(ctx: PlanContext, index: int) -> tuple[float, float]:
-    """Seconds (least, most) to look at a batch. Only the first one waits for the judge's acceptance, and only where
-    `pause_after_first` says so; the others go on after `min_ready_s` unless something is wrong."""
-    ready = ctx.deploy.rolling.min_ready_s
-    return (ready, ctx.deploy.canary.max) if index == 0 and ctx.deploy.rolling.pause_after_first else (ready, ready)

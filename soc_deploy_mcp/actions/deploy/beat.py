@@ -1,0 +1,53 @@
+"""Keeps the dead-man timer beside the router while this process carries a rollout. It dies with the process: then the
+timer lapses and the router side returns the traffic by itself."""
+
+import asyncio
+import contextlib
+from types import TracebackType
+from typing import Self
+
+from soc_deploy_mcp.core.errors import DeployError
+from soc_deploy_mcp.core.ids import Epoch
+from soc_deploy_mcp.core.platform import Platform
+from soc_deploy_mcp.core.release import Target
+
+BEATS_A_LEASE = 5
+
+
+class Beat:
+    """`async with Beat(...) as beat`: off at first; `on(lease)` renews five times a lease, `off()` stops renewing.
+
+    A renewal that fails is tried again at the next beat: whether the timer lapsed is seen by whoever observes.
+    """
+
+    def __init__(self, platform: Platform, target: Target, epoch: Epoch) -> None:
+        self._platform, self._target, self._epoch = platform, target, epoch
+        self._task: asyncio.Task[None] | None = None
+
+    def on(self, lease_s: float) -> None:
+        if self._task is None:
+            self._task = asyncio.create_task(self._renewing(lease_s), name="dead-man beat")
+
+    async def off(self) -> None:
+        task, self._task = self._task, None
+        if task is not None:
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+
+    async def _renewing(self, lease_s: float) -> None:
+        while True:
+            await asyncio.sleep(lease_s / BEATS_A_LEASE)
+            try:
+                await self._platform.renew(self._target, self._epoch, lease_s)
+            except DeployError as error:
+                if error.code == "E_STALE_EPOCH":
+                    return  # a newer owner renews now
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.off()

@@ -1,0 +1,316 @@
+"""The program that carries a plan out: its steps in order, observe, judge, decide, go on or go back.
+
+It is run again from its start after a crash; every verb of the context returns what it returned the first time, by
+the name of its step, so the program arrives where it was. It holds nothing that is not a function of those answers.
+"""
+
+from soc_deploy_mcp.actions.deploy import decide
+from soc_deploy_mcp.actions.deploy.back import GoingBackProgram
+from soc_deploy_mcp.actions.deploy.beat import Beat
+from soc_deploy_mcp.actions.deploy.carry import Carrier
+from soc_deploy_mcp.actions.deploy.decide import Again, GoBack, GoOn, Outcome, Pause
+from soc_deploy_mcp.actions.deploy.ending import Ending
+from soc_deploy_mcp.actions.deploy.migrations import MigrationRan
+from soc_deploy_mcp.actions.deploy.trail import Trail
+from soc_deploy_mcp.actions.deploy.watching import Watcher
+from soc_deploy_mcp.actions.deploy.world import World
+from soc_deploy_mcp.core import plan as p
+from soc_deploy_mcp.core.errors import DeployError
+from soc_deploy_mcp.core.event import (
+    Downtime,
+    ErrorSeen,
+    GoingBack,
+    LineageChanged,
+    Moved,
+    Notice,
+    State,
+    StepEnded,
+    StepStarted,
+    TrafficBack,
+)
+from soc_deploy_mcp.core.ids import Instant, StepKey
+from soc_deploy_mcp.engine.context import Aborted, Context, Json
+
+
+class BackWanted(Exception):
+    """The rollout goes back. Carries the decision to the one place that does it."""
+
+    def __init__(self, back: GoBack) -> None:
+        super().__init__(back.why)
+        self.back = back
+
+
+class Rollout:
+    """One execution of one plan, of a deploy or of a rollback."""
+
+    def __init__(self, ctx: Context, plan: p.Plan, world: World) -> None:
+        self.ctx, self.plan, self.world = ctx, plan, world
+        self.carrier = Carrier(plan, world)
+        self.trail = Trail()
+        self.watcher = Watcher(plan, world, self.carrier, self.trail)
+        self.ending = Ending(ctx, plan, world, self.carrier, self.trail)
+        self.beat = Beat(world.platform, plan.target, ctx.epoch)
+        self.deadline = Instant(0.0)
+
+    async def run(self) -> None:
+        """To a terminal state. Only Lost leaves it early: then another owner carries the run on."""
+        async with self.beat:
+            try:
+                await self._forward()
+            except Aborted as aborted:
+                back = GoBack("operator", aborted.reason, aborted.by)
+            except BackWanted as wanted:
+                back = wanted.back
+            else:
+                await self._left_behind()
+                await self.ending.finish(State.SUCCEEDED)
+                return
+            await self.ctx.way_back()
+            going_back = GoingBackProgram(self.ctx, self.plan, self.carrier, self.trail, self.watcher)
+            state = await going_back.run(back)
+            await self.beat.off()
+            await self.ending.finish(state)
+
+    async def _forward(self) -> None:
+        await self.ctx.act(StepKey(f"take-over/{self.ctx.epoch}"), self.carrier.take_over())
+        if self.plan.action == "deploy":
+            await self.ctx.emit(LineageChanged(change="registered", release=self.plan.new), "lineage/registered")
+        else:
+            why = self.plan.reason or "asked for by hand"
+            await self.ctx.emit(GoingBack(code="by hand", why=why, by="operator"), "rollback/decided")
+            self.trail.decided = self.ctx.now()
+        await self.ending.announce_start()
+        for step in self.plan.steps:
+            await self._step(step)
+
+    async def _left_behind(self) -> None:
+        """What a rollback returned from is quarantined until somebody deploys it again by name."""
+        if self.plan.action == "rollback" and self.plan.old is not None:
+            why = self.plan.reason or "rolled back from by hand"
+            await self.ctx.emit(LineageChanged(change="quarantined", release=self.plan.old, why=why), "lineage/left")
+
+    # --- one step
+
+    async def _step(self, step: p.Step) -> None:
+        if self.trail.phase != step.phase:
+            self.trail.phase = step.phase
+            await self._moved(State(step.phase), f"{step.key}/phase")
+        await self.ctx.emit(StepStarted(step=step.key, row=step.row), f"{step.key}/started")
+        self.trail.begin(step, self.ctx.now())
+        self.deadline = Instant(self.ctx.now() + step.deadline_s)
+        try:
+            for index, op in enumerate(step.ops):
+                await self._op(op, StepKey(f"{step.key}/{index}-{op.kind}"))
+        except DeployError as error:
+            await self._failed(step, error)
+        except TimeoutError:
+            what = f"{step.row} was not done within {step.deadline_s:.0f} s"
+            await self._failed(step, DeployError("E_START_TIMEOUT", what))
+        self.trail.open = False
+        await self.ctx.emit(StepEnded(step=step.key, row=self.trail.row(), status="ok"), f"{step.key}/ended")
+
+    async def _failed(self, step: p.Step, error: DeployError) -> None:
+        """A step that cannot be done: back, or, with users on the new release and nobody's leave to go back, wait."""
+        seen = ErrorSeen(code=error.code, what=error.what, why=error.why, try_=error.try_)
+        await self.ctx.emit(seen, f"{step.key}/error")
+        if not self.trail.weight or self.plan.auto_rollback:
+            raise BackWanted(GoBack(error.code, error.what, "soc-deploy"))
+        pause = Pause("health_failed", f"{error.code}: {error.what}", self.plan.settings.deploy.decision_timeout)
+        await self._paused(pause, StepKey(f"{step.key}/failed"))
+        raise BackWanted(GoBack(error.code, error.what, "soc-deploy"))
+
+    # --- one operation
+
+    async def _op(self, op: p.Op, key: StepKey) -> None:
+        carrier = self.carrier
+        match op:
+            case p.Migrate():
+                await self._migrate(op, key)
+            case p.Ensure(side=side, instances=instances):
+                self.trail.old_shrunk |= side == "old"
+                await self.ctx.act(key, carrier.ensure(side, instances, self._left()))
+            case p.Settle(seconds=seconds):
+                await self.ctx.act(key, carrier.settle(seconds))
+            case p.SmokeTest(side=side):
+                await self.ctx.act(key, carrier.smoke(side, self._left()))
+            case p.Baseline():
+                self.trail.measured = await self.ctx.watch(key, self.watcher.baseline())
+            case p.Shift():
+                await self._shift(op, key)
+            case p.Confirm(new=new):
+                await self._confirm(new, key)
+            case p.Judge() | p.Verify() | p.Bake():
+                await self._observe(op, key)
+            case p.MarkStable():
+                await self.ctx.emit(LineageChanged(change="stable", release=self.plan.new), key)
+            case p.Drain(side=side):
+                await self._told_cut_off(await self.ctx.act(key, carrier.drain(side)), key)
+            case p.Remove(side=side):
+                await self.ctx.act(key, carrier.remove(side))
+                gone = LineageChanged(change="retired", release=carrier.release(side))
+                await self.ctx.emit(gone, f"{key}/retired")
+            case p.Incident():
+                await self.ending.incident(key)
+
+    async def _migrate(self, op: p.Migrate, key: StepKey) -> None:
+        migration = next(m for m in self.plan.new.spec.migrations if m.id == op.id)
+
+        async def run() -> Json:
+            ran = await self.world.migrations.run(self.plan.target, self.plan.new, migration)
+            return {"exit_code": ran.exit_code, "seconds": ran.seconds, "checksum": ran.checksum, "output": ran.output}
+
+        ran = await self.ctx.act(key, self.carrier.calling(f"migration {op.id}", run, self._left()))
+        row = MigrationRan(
+            id=op.id,
+            class_=migration.class_,
+            checksum=ran["checksum"],
+            seconds=ran["seconds"],
+            exit_code=ran["exit_code"],
+        )
+        await self.ctx.emit(row, f"{key}/ran")
+        if ran["exit_code"] == 0:
+            return
+        await self.ctx.emit(Notice(level="warning", text=ran["output"], untrusted=True), f"{key}/output")
+        failed = f"migration {op.id} ended with exit code {ran['exit_code']}"
+        if op.needed:
+            raise DeployError("E_MIGRATION_FAILED", failed, "its output is under Issues & Notes")
+        await self.ctx.emit(Notice(level="warning", text=f"{failed}; the release works without it"), f"{key}/failed")
+
+    async def _shift(self, op: p.Shift, key: StepKey) -> None:
+        if taken := await self.ctx.take(StepKey(f"{key}/pause"), "pause"):
+            await self._paused(Pause("operator", f"paused by {taken.by}", None), StepKey(f"{key}/paused"))
+        first = not self.trail.touched
+        self.trail.touched, self.trail.weight = True, op.new
+        if op.new:
+            self.trail.shift = op
+        await self.ctx.act(key, self.carrier.shift(op.new, hold=op.hold, dead_man=op.dead_man))
+        if op.dead_man and self.plan.old is not None:
+            self.beat.on(self.plan.settings.deploy.lease_s)
+        if op.hold:
+            self.trail.hold_since = self.ctx.now()
+        elif self.trail.hold_since is not None:
+            await self._told_downtime(key)
+        if first and op.new:
+            await self.ctx.emit(LineageChanged(change="live", release=self.plan.new), f"{key}/live")
+        if op.new == 100:
+            await self.ctx.emit(LineageChanged(change="active", release=self.plan.new), f"{key}/active")
+            if self.trail.decided is not None:
+                back = TrafficBack(seconds=self.ctx.now() - self.trail.decided, to=self.plan.new.version)
+                await self.ctx.emit(back, f"{key}/back")
+
+    async def _confirm(self, new: int, key: StepKey) -> None:
+        for attempt in range(1, 4):
+            here = StepKey(f"{key}#{attempt}" if attempt > 1 else key)
+            if (await self.ctx.act(here, self.carrier.confirm(new)))["agrees"]:
+                return
+            await self._restored("the dead-man timer returned the traffic", here)
+        raise DeployError("E_WEIGHTS", "the dead-man timer returned the traffic three times", "", "soc-deploy status")
+
+    async def _observe(self, op: p.Judge | p.Verify | p.Bake, key: StepKey) -> None:
+        """Watch until there is a reason to go on. A resumed or extended observation is a new one in the journal."""
+        if isinstance(op, p.Bake):
+            await self.beat.off()
+            await self.ctx.act(StepKey(f"{key}/dead-man-off"), self.carrier.dead_man(None))
+        extended = False
+        for attempt in range(1, 1000):
+            here = StepKey(f"{key}#{attempt}" if attempt > 1 else key)
+            result = await self.ctx.watch(here, self.watcher.observation(op))
+            outcome = self.trail_after(result)
+            move = decide.after(
+                outcome, self.plan.settings.deploy, auto_rollback=self.plan.auto_rollback, extended=extended
+            )
+            match move:
+                case GoOn():
+                    return
+                case GoBack():
+                    raise BackWanted(move)
+                case Pause():
+                    await self._paused(move, StepKey(f"{here}/paused"))
+                case Again(why=why):
+                    extended = extended or outcome.end == "hold"
+                    await self._restored(why, here)
+        raise BackWanted(GoBack("E_INTERNAL", "the observation was begun a thousand times", "soc-deploy"))
+
+    def trail_after(self, result: Json) -> Outcome:
+        """Keep what an observation found out; its outcome."""
+        self.trail.judged = result["judged"]
+        self.trail.judge_rows = result.get("rows", self.trail.judge_rows)
+        self.trail.toll = result.get("toll") or self.trail.toll
+        if self.trail.step is not None and result.get("word"):
+            self.trail.words[self.trail.step.key] = result["word"]
+        return Outcome.from_json(result["outcome"])
+
+    # --- holding still
+
+    async def _paused(self, pause: Pause, key: StepKey) -> None:
+        """Returns when a person said go on, with the traffic as the step had it; goes back when nobody decides."""
+        await self._moved(State.PAUSED, f"{key}/state", pause.reason, pause.why)
+        await self.ending.page("paused", f"{pause.reason}: {pause.why}", key)
+        if self.trail.weight:
+            limit = pause.retreat_after if pause.retreat_after is not None else self._expires()
+            result = await self.ctx.watch(key, self.watcher.holding(pause, limit))
+            outcome = self.trail_after(result)
+            if outcome.end == "resumed":
+                return await self._resumed(outcome.by, key)
+            if pause.retreat_after is None and outcome.end == "expired":
+                raise BackWanted(GoBack("EXPIRED", "nobody decided in time", "clock"))
+            if self.plan.auto_rollback and outcome.end == "bad":
+                raise BackWanted(GoBack(outcome.code, outcome.why, outcome.by))
+            await self._retreat(key)
+        taken = await self.ctx.wait(StepKey(f"{key}/decision"), ("resume",), self._expires())
+        if taken is None:
+            raise BackWanted(GoBack("EXPIRED", "nobody decided in time", "clock"))
+        return await self._resumed(taken.by, key)
+
+    async def _retreat(self, key: StepKey) -> None:
+        """Weight 0, the new release kept. Rolling and recreate cannot: there, only the way back returns the traffic."""
+        if self.trail.old_shrunk or self.plan.old is None:
+            return
+        await self.beat.off()
+        await self.ctx.act(StepKey(f"{key}/retreat"), self.carrier.shift(0))
+        back = f"all requests went back to {self.plan.old.version}; {self.plan.new.version} is kept at weight 0"
+        await self.ctx.emit(Notice(level="warning", text=back), f"{key}/retreated")
+
+    async def _resumed(self, by: str, key: StepKey) -> None:
+        await self._moved(State(self.trail.phase), f"{key}/resumed", "", f"resumed by {by}")
+        await self._restored(f"resumed by {by}", StepKey(f"{key}/resume"))
+
+    async def _restored(self, why: str, key: StepKey) -> None:
+        """Put the traffic where the step had it: an own retreat or a resumed pause begins again from there."""
+        await self.ctx.emit(Notice(level="note", text=why), f"{key}/again")
+        shift = self.trail.shift
+        if shift is None or not self.trail.weight:
+            return
+        await self.ctx.act(StepKey(f"{key}/restore"), self.carrier.shift(shift.new, dead_man=shift.dead_man))
+        if shift.dead_man and self.plan.old is not None:
+            self.beat.on(self.plan.settings.deploy.lease_s)
+
+    # --- small things
+
+    def _left(self) -> float:
+        """Seconds to the step's deadline, which restarts do not move (R9)."""
+        return max(1.0, self.deadline - self.world.clock.wall())
+
+    def _expires(self) -> float:
+        return self.plan.settings.deploy.pause_expires
+
+    async def _moved(self, state: State, key: str, reason: str = "", why: str = "") -> None:
+        await self.ctx.emit(Moved(state=state, reason=reason, why=why), key)
+
+    async def _told_cut_off(self, result: Json, key: StepKey) -> None:
+        if cut := result["cut_off"]:
+            text = f"{cut} running request(s) were cut off when the drain time was over"
+            await self.ctx.emit(Notice(level="minor", text=text), f"{key}/cut-off")
+
+    async def _told_downtime(self, key: StepKey) -> None:
+        since, self.trail.hold_since = self.trail.hold_since, None
+        if since is not None:
+            seconds = self.ctx.now() - since
+            if self.trail.step is not None:
+                self.trail.words["verify"] = f"downtime {seconds:.1f} s"
+            await self.ctx.emit(Downtime(seconds=seconds), f"{key}/downtime")
+
+
+async def carry_out(ctx: Context, plan: p.Plan, world: World) -> None:
+    """The program `deploy/1` and `rollback/1`: the same walk over different steps."""
+    await Rollout(ctx, plan, world).run()

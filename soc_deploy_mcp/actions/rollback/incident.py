@@ -1,0 +1,121 @@
+"""The incident report: what users met, when it was seen, what was done. A projection of the run's journal."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from soc_deploy_mcp.core import event as ev
+from soc_deploy_mcp.core.event import Record
+from soc_deploy_mcp.core.ids import Instant
+from soc_deploy_mcp.core.model import Noun
+from soc_deploy_mcp.core.plan import Plan
+from soc_deploy_mcp.core.report.text import one_line
+from soc_deploy_mcp.core.times import iso, second
+
+NOT_RESTORED = (
+    "data written while the release served",
+    "contract migrations",
+    "messages, mails and calls to others",
+    "configuration outside the release",
+)
+
+
+class Incident(Noun):
+    """The ten sections of docs/incidents.md as data; written beside the Markdown as JSON."""
+
+    run: str
+    version: str
+    environment: str
+    service: str
+    trigger: str
+    status: str
+    began: str | None  # first request to the release
+    ended: str | None  # all requests back
+    impact: dict[str, Any]
+    timeline: tuple[tuple[str, str, str], ...]  # UTC, event, actor
+    detection: dict[str, Any]
+    decision: dict[str, Any]
+    recovery: dict[str, Any]
+    logs: tuple[str, ...]  # untrusted
+    evidence: tuple[str, ...]
+
+
+def incident(plan: Plan, records: Sequence[Record]) -> Incident:
+    """Pure: the same rows give the same report. The release it is about is the one that was taken back."""
+    about = plan.old if plan.action == "rollback" and plan.old else plan.new
+    facts = _Facts(records)
+    back = facts.back
+    return Incident(
+        run=records[0].run,
+        version=about.version,
+        environment=plan.target.environment,
+        service=plan.target.service,
+        trigger=f"{back[1].code}: {back[1].why}" if back else "unknown",
+        status=facts.status,
+        began=iso(facts.live) if facts.live else None,
+        ended=iso(facts.home) if facts.home else None,
+        impact=facts.impact,
+        timeline=tuple(_timeline(records)),
+        detection=facts.detection,
+        decision={"by": back[1].by, "at": iso(back[0].at), "auto_rollback": plan.auto_rollback} if back else {},
+        recovery=facts.recovery,
+        logs=facts.logs,
+        evidence=tuple(record.payload["evidence"]["kind"] for record in records if record.kind == "evidence"),
+    )
+
+
+class _Facts:
+    """What the rows say, picked out."""
+
+    def __init__(self, records: Sequence[Record]) -> None:
+        self.back: tuple[Record, ev.GoingBack] | None = None
+        self.live: Instant | None = None
+        self.home: Instant | None = None
+        self.status = "not over"
+        self.impact: dict[str, Any] = {}
+        self.detection: dict[str, Any] = {}
+        self.recovery: dict[str, Any] = {}
+        self.logs: tuple[str, ...] = ()
+        for record in records:
+            self._read(record)
+
+    def _read(self, record: Record) -> None:
+        match ev.payload(record):
+            case ev.GoingBack() as back:
+                self.back = self.back or (record, back)
+            case ev.LineageChanged(change="live"):
+                self.live = record.at
+            case ev.TrafficBack() as back:
+                self.home = record.at
+                self.recovery = {"to": back.to, "seconds": round(back.seconds, 3)}
+            case ev.Impact() as impact:
+                self.impact = impact.to_json()
+            case ev.VerdictGiven(word=word) as verdict if word not in ("CONTINUE", "ACCEPT"):
+                self.detection = self.detection or {**verdict.to_json(), "at": iso(record.at)}
+            case ev.Moved(state=state):
+                self.status = state.value
+            case ev.Notice(untrusted=True, text=text):
+                self.logs = (*self.logs, one_line(text, 400))
+
+
+def _timeline(records: Sequence[Record]) -> Iterator[tuple[str, str, str]]:
+    for record in records:
+        if line := _said(record):
+            yield second(record.at), line[0], line[1]
+
+
+def _said(record: Record) -> tuple[str, str] | None:
+    match ev.payload(record):
+        case ev.StepStarted(row=row):
+            return row, "soc-deploy"
+        case ev.StepEnded(row=row, status="failed", note=note):
+            return f"{row}: {note}", "soc-deploy"
+        case ev.VerdictGiven() as verdict:
+            return f"{verdict.word} {verdict.metric} at {verdict.weight} %".replace("  ", " "), "judge"
+        case ev.GoingBack() as back:
+            return f"decided to go back: {back.code}", back.by
+        case ev.TrafficBack() as back:
+            return f"{back.to} has all requests, {back.seconds:.1f} s after the decision", "router"
+        case ev.Moved(state=state, why=why):
+            return f"{state.value} {why}".strip(), "soc-deploy"
+        case _:
+            return None
