@@ -133,7 +133,7 @@ class ApprovalGiven(Payload):
     KIND = "approval.granted"
     grade: Literal["none", "A0", "A1"]
     by: str  # uid:1000
-    channel: str  # --auto-approve, terminal, elicitation
+    channel: str  # --auto-approve, terminal, elicitation; with grade none: why nobody was asked (dev, rollback)
     unattended: bool = False
 
 
@@ -264,6 +264,15 @@ class WayBackSeen(Payload):
     basis: str
 
 
+class Announced(Payload):
+    """Something people should hear of. The outbox turns it into messages in the same transaction."""
+
+    KIND = "emitted"
+    TYPE = "announced"
+    event: str  # started, paused, rolled_back, succeeded, failed, waiting_approval
+    line: str
+
+
 class Notified(Payload):
     KIND = "notify"
     event: str
@@ -314,6 +323,6 @@ _SHAPES: dict[tuple[str, str], type[Payload]] = {
     for shape in (
         *(RunOpened, PlanMade, EvidenceSeen, CheckMade, ApprovalAsked, ApprovalGiven, ApprovalUsed, Moved),
         *(StepStarted, StepEnded, VerdictGiven, HealthSeen, Notice, GoingBack, TrafficBack, Downtime, Impact),
-        *(WayBackSeen, Notified, Recorded, LineageChanged, Finished, ErrorSeen),
+        *(WayBackSeen, Announced, Notified, Recorded, LineageChanged, Finished, ErrorSeen),
     )
 }

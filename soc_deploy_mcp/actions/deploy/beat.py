@@ -15,18 +15,18 @@ BEATS_A_LEASE = 5
 
 
 class Beat:
-    """`async with Beat(...) as beat`: off at first; `on(lease)` renews five times a lease, `off()` stops renewing.
+    """`async with Beat(...) as beat`: off at first; `on()` renews five times a lease, `off()` stops renewing.
 
     A renewal that fails is tried again at the next beat: whether the timer lapsed is seen by whoever observes.
     """
 
-    def __init__(self, platform: Platform, target: Target, epoch: Epoch) -> None:
-        self._platform, self._target, self._epoch = platform, target, epoch
+    def __init__(self, platform: Platform, target: Target, epoch: Epoch, lease_s: float) -> None:
+        self._platform, self._target, self._epoch, self._lease_s = platform, target, epoch, lease_s
         self._task: asyncio.Task[None] | None = None
 
-    def on(self, lease_s: float) -> None:
+    def on(self) -> None:
         if self._task is None:
-            self._task = asyncio.create_task(self._renewing(lease_s), name="dead-man beat")
+            self._task = asyncio.create_task(self._renewing(), name="dead-man beat")
 
     async def off(self) -> None:
         task, self._task = self._task, None
@@ -35,16 +35,24 @@ class Beat:
             with contextlib.suppress(asyncio.CancelledError):
                 await task
 
-    async def _renewing(self, lease_s: float) -> None:
+    async def _renewing(self) -> None:
         while True:
-            await asyncio.sleep(lease_s / BEATS_A_LEASE)
+            await asyncio.sleep(self._lease_s / BEATS_A_LEASE)
             try:
-                await self._platform.renew(self._target, self._epoch, lease_s)
+                await self._platform.renew(self._target, self._epoch, self._lease_s)
             except DeployError as error:
                 if error.code == "E_STALE_EPOCH":
                     return  # a newer owner renews now
 
     async def __aenter__(self) -> Self:
+        """Take the target over: the first write of a new owner, from which on an older one is refused.
+
+        Not a step of the program: it changes nothing that users or the report could notice, and a replay must come
+        to where the rollout was before anything, an abort too, is decided.
+        """
+        with contextlib.suppress(DeployError):  # every effect carries the epoch; the first one that works fences too
+            seen = await self._platform.observe(self._target)
+            await self._platform.renew(self._target, self._epoch, self._lease_s if seen.dead_man.armed else None)
         return self
 
     async def __aexit__(

@@ -173,17 +173,6 @@ class Carrier:
 
         return Effect({"dead_man": lease_s}, run, 30.0)
 
-    def take_over(self) -> Effect:
-        """The first write of a new owner: from here an older one is refused. Then look at what is."""
-
-        async def run(attempt: Attempt) -> Json:
-            before = await self.world.platform.observe(self.target)
-            lease = self.plan.settings.deploy.lease_s if before.dead_man.armed else None
-            await self.world.platform.renew(self.target, attempt.epoch, lease)
-            return {"weights": dict(before.weights or {}), "dead_man_fired": before.dead_man.fired_at is not None}
-
-        return Effect({"take_over": self.target.name}, run, 60.0)
-
     def persistently(self, effect: Effect) -> Effect:
         """Try until it works, for a step of the way back. The last error is raised when the time is over."""
 

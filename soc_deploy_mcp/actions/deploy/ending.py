@@ -8,7 +8,17 @@ from soc_deploy_mcp.actions.deploy.carry import Carrier
 from soc_deploy_mcp.actions.deploy.trail import Trail
 from soc_deploy_mcp.actions.deploy.world import World
 from soc_deploy_mcp.core.errors import DeployError
-from soc_deploy_mcp.core.event import CheckMade, Finished, Impact, Moved, Notice, Recorded, State, WayBackSeen
+from soc_deploy_mcp.core.event import (
+    Announced,
+    CheckMade,
+    Finished,
+    Impact,
+    Moved,
+    Notice,
+    Recorded,
+    State,
+    WayBackSeen,
+)
 from soc_deploy_mcp.core.evidence import Check
 from soc_deploy_mcp.core.ids import StepKey
 from soc_deploy_mcp.core.plan import Plan
@@ -25,10 +35,10 @@ class Ending:
 
     async def announce_start(self) -> None:
         """Step 0: tell the channels and the on-call engineer before anything changes. Their silence stops nothing."""
-        await self._checked("announce/start", lambda: self._announced("started", f"{self._what()} begins"))
+        await self._told("started", f"{self._what()} begins", "announce")
 
     async def page(self, event: str, line: str, key: str) -> None:
-        await self._checked(f"{key}/page", lambda: self._announced(event, f"{self._what()}: {line}"), tell=False)
+        await self.ctx.emit(Announced(event=event, line=f"{self._what()}: {line}"), f"{key}/page")
 
     async def incident(self, key: StepKey) -> None:
         async def write() -> str:
@@ -48,7 +58,7 @@ class Ending:
         await self._checked("finish/checks", self._last_checks)
         line = await self._first_line(state)
         event = _EVENTS.get(state, "failed")
-        await self._checked("finish/announce", lambda: self._announced(event, f"{self._what()}: {line}"))
+        await self._told(event, f"{self._what()}: {line}", "finish/announce")
         await self.ctx.emit(Moved(state=state), "finish/state")
         await self.ctx.emit(Finished(state=state, first_line=line), "finish")
 
@@ -69,8 +79,14 @@ class Ending:
         records = await self.world.journal(self.ctx.run)
         return list(await self.world.aftercare.checks(self.plan, records))
 
-    async def _announced(self, event: str, line: str) -> list[Check]:
-        return list(await self.world.aftercare.announce(event, self.plan, line))
+    async def _told(self, event: str, line: str, key: str) -> None:
+        """Announce, then wait a little for receipts: a box is ticked by a receipt, not by an attempt."""
+        await self.ctx.emit(Announced(event=event, line=line), key)
+
+        async def receipts() -> list[Check]:
+            return list(await self.world.aftercare.receipts(self.ctx.run, event, self.plan))
+
+        await self._checked(f"{key}/receipts", receipts)
 
     async def _first_line(self, state: State) -> str:
         match state:
@@ -93,14 +109,13 @@ class Ending:
         verb = "rollback to" if self.plan.action == "rollback" else "deploy of"
         return f"{verb} {self.plan.new.version} on {self.plan.target.name}"
 
-    async def _checked(self, key: str, work: Callable[[], Awaitable[list[Check]]], *, tell: bool = True) -> None:
+    async def _checked(self, key: str, work: Callable[[], Awaitable[list[Check]]]) -> None:
         async def run() -> list[dict[str, Any]]:
             return [check.to_json() for check in await work()]
 
         for made in await self._done(StepKey(key), key, run) or ():
             check = Check.from_json(made)
-            if tell:
-                await self.ctx.emit(CheckMade(check=check), f"{key}/{check.id}")
+            await self.ctx.emit(CheckMade(check=check), f"{key}/{check.id}")
 
     async def _done(self, key: StepKey, what: str, work: Callable[[], Awaitable[Any]]) -> Any:
         """The answer, or None with a note: what is done for people must never hold up a release."""

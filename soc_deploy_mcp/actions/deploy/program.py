@@ -49,7 +49,7 @@ class Rollout:
         self.trail = Trail()
         self.watcher = Watcher(plan, world, self.carrier, self.trail)
         self.ending = Ending(ctx, plan, world, self.carrier, self.trail)
-        self.beat = Beat(world.platform, plan.target, ctx.epoch)
+        self.beat = Beat(world.platform, plan.target, ctx.epoch, plan.settings.deploy.lease_s)
         self.deadline = Instant(0.0)
 
     async def run(self) -> None:
@@ -72,7 +72,6 @@ class Rollout:
             await self.ending.finish(state)
 
     async def _forward(self) -> None:
-        await self.ctx.act(StepKey(f"take-over/{self.ctx.epoch}"), self.carrier.take_over())
         if self.plan.action == "deploy":
             await self.ctx.emit(LineageChanged(change="registered", release=self.plan.new), "lineage/registered")
         else:
@@ -185,7 +184,7 @@ class Rollout:
             self.trail.shift = op
         await self.ctx.act(key, self.carrier.shift(op.new, hold=op.hold, dead_man=op.dead_man))
         if op.dead_man and self.plan.old is not None:
-            self.beat.on(self.plan.settings.deploy.lease_s)
+            self.beat.on()
         if op.hold:
             self.trail.hold_since = self.ctx.now()
         elif self.trail.hold_since is not None:
@@ -283,7 +282,7 @@ class Rollout:
             return
         await self.ctx.act(StepKey(f"{key}/restore"), self.carrier.shift(shift.new, dead_man=shift.dead_man))
         if shift.dead_man and self.plan.old is not None:
-            self.beat.on(self.plan.settings.deploy.lease_s)
+            self.beat.on()
 
     # --- small things
 

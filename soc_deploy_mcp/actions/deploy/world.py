@@ -32,8 +32,8 @@ class Migrations(Protocol):
 class Aftercare(Protocol):
     """What is done for people at the end of a run: files, messages, checks of logs and dashboards."""
 
-    async def announce(self, event: str, plan: Plan, line: str) -> Sequence[Check]:
-        """Tell the configured channels; the checks (n.oncall, post.notified) hold the receipts."""
+    async def receipts(self, run: str, event: str, plan: Plan) -> Sequence[Check]:
+        """Wait a little for the answers of the channels that were told; checks n.oncall and post.notified."""
         ...
 
     async def checks(self, plan: Plan, records: Sequence[Record]) -> tuple[Check, ...]:

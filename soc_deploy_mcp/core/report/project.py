@@ -180,7 +180,7 @@ def _approval(seen: _Seen) -> str | None:
     if given is None:
         return None
     if given.grade == "none":
-        return "none needed (dev)"
+        return f"none needed ({given.channel})"
     words = [given.grade, given.channel, f"by {given.by}"]
     if given.unattended:
         words = [given.grade, given.channel, "UNATTENDED"]

@@ -1,11 +1,11 @@
 """One rollout in the fake world, carried by the real engine on virtual time."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, AsyncIterator
+from typing import Any
 
 from soc_deploy_mcp.actions.deploy.program import carry_out
 from soc_deploy_mcp.actions.deploy.strategies import PlanContext, steps
@@ -82,7 +82,7 @@ class Scene:
     migrations: tuple[Migration, ...] = ()
     migration_codes: dict[str, int] = field(default_factory=dict)
     eyes: FakeEyes | None = None
-    said: list[tuple[str, str]] = field(default_factory=list)
+    said: list[str] = field(default_factory=list)
     blind: str = ""
     run: RunId | None = None
 
@@ -138,8 +138,8 @@ class Scene:
 
     # Aftercare
 
-    async def announce(self, event: str, plan: Plan, line: str) -> Sequence[Check]:
-        self.said.append((event, line))
+    async def receipts(self, run: str, event: str, plan: Plan) -> Sequence[Check]:
+        self.said.append(event)
         return ()
 
     async def checks(self, plan: Plan, records: Sequence[Record]) -> tuple[Check, ...]:
