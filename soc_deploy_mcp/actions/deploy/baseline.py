@@ -49,9 +49,7 @@ async def _with_latency(
 ) -> Measured:
     response = plan.settings.health_checks.response_time
     bounds = {}
-    usual = latency_bound(
-        [(bound, n) for bound, n in timed.buckets if bound < inf] + [_all(timed)], response.percentile
-    )
+    usual = latency_bound(timed.buckets, response.percentile)
     if usual is not None:
         bounds["latency"] = usual
     if (slo := next((b for b, _ in timed.buckets if response.bound_s * 1000 <= b < inf), None)) is not None:

@@ -1,0 +1,141 @@
+"""The judge's word. The rules are tried from top to bottom; the first that applies wins."""
+
+from collections.abc import Callable
+from math import log
+from typing import NamedTuple
+
+from soc_deploy_mcp.actions.deploy.judge.readings import accepted, cost, readings
+from soc_deploy_mcp.actions.deploy.judge.state import JudgeState, MetricState
+from soc_deploy_mcp.actions.deploy.judge.types import MetricSpec, Specs, StepInfo, Verdict, Word
+
+SILENCE_S = 30.0  # without a request for so long, and for ten expected ones, there is no traffic
+_EXPECTED = 10.0
+_UNHEARD = 7.0  # nats over all ticks: a live release is called silent in one rollout of a thousand at most
+_SIGMAS = 4.0  # chance that a cost cap must leave room for
+
+
+class _Said(NamedTuple):
+    word: Word
+    reason: str = ""
+    metric: str = ""
+    since: float | None = None
+
+
+_Rule = Callable[[JudgeState, Specs, StepInfo, float], _Said | None]
+
+
+def verdict(state: JudgeState, specs: Specs, step: StepInfo, now: float) -> Verdict:
+    """What is known now. `now` is the time of the last tick, or later when ticks fail to come."""
+    said = next(said for rule in _RULES if (said := rule(state, specs, step, now)))
+    return Verdict(*said, readings=readings(state, specs), cost=cost(state, specs))
+
+
+def _crash(state: JudgeState, specs: Specs, step: StepInfo, now: float) -> _Said | None:
+    return _Said(Word.CRASH, "instance_exited") if state.crashes else None
+
+
+def _convicted(word: Word) -> _Rule:
+    def rule(state: JudgeState, specs: Specs, step: StepInfo, now: float) -> _Said | None:
+        latch = state.latch
+        return _Said(word, latch.reason, latch.metric) if latch is not None and latch.word is word else None
+
+    return rule
+
+
+def _suffering(state: JudgeState, specs: Specs, step: StepInfo, now: float) -> _Said | None:
+    return _Said(Word.ENV_UNHEALTHY, "both_releases", state.suffering) if state.suffering else None
+
+
+def _too_expensive(state: JudgeState, specs: Specs, step: StepInfo, now: float) -> _Said | None:
+    spent, users = cost(state, specs), specs.users
+    if spent.cap is None or users is None:
+        return None
+    # Up to a ratio of r0 a release is as good as the old one, by agreement; and chance costs nothing.
+    usual = max(state.metrics[users.name].run.x_c - spent.excess, 0.0)
+    over = spent.excess - (users.r0 - 1) * usual
+    return _Said(Word.BUDGET, "cost_cap", users.name) if over > spent.cap + _SIGMAS * spent.noise else None
+
+
+def _no_data(state: JudgeState, specs: Specs, step: StepInfo, now: float) -> _Said | None:
+    if state.unheard >= _UNHEARD + log(state.planned):
+        return _Said(Word.NO_DATA, "canary_silent", since=now)
+    if state.at is None or now - state.at > specs.max_age_s:
+        return _Said(Word.NO_DATA, "no_tick", since=step.started_at if state.at is None else state.at)
+    if state.blind:
+        return _Said(Word.NO_DATA, "instances_unknown", since=state.at)
+    for spec in _required(specs):
+        m = state.metrics[spec.name]
+        if m.gap:
+            return _Said(Word.NO_DATA, m.gap, spec.name, m.gap_since)
+    if now - step.started_at < step.max_s and (since := _no_traffic_since(state, specs)) is not None:
+        return _Said(Word.NO_DATA, "no_traffic", since=since)
+    return None
+
+
+def _accepted(state: JudgeState, specs: Specs, step: StepInfo, now: float) -> _Said | None:
+    return _Said(Word.ACCEPT) if _missing(state, specs, step, now) is None else None
+
+
+def _time_is_over(state: JudgeState, specs: Specs, step: StepInfo, now: float) -> _Said | None:
+    if now - step.started_at < step.max_s:
+        return None
+    missing = _missing(state, specs, step, now)
+    return _Said(Word.HOLD, missing.reason, missing.metric) if missing else _Said(Word.HOLD)
+
+
+def _otherwise(state: JudgeState, specs: Specs, step: StepInfo, now: float) -> _Said | None:
+    return _missing(state, specs, step, now)
+
+
+_RULES: tuple[_Rule, ...] = (
+    _crash,
+    _convicted(Word.REJECT),
+    _convicted(Word.ABSOLUTE),
+    _suffering,
+    _too_expensive,
+    _no_data,
+    _accepted,
+    _time_is_over,
+    _otherwise,
+)
+
+
+def _missing(state: JudgeState, specs: Specs, step: StepInfo, now: float) -> _Said | None:
+    """What still stands between this step and ACCEPT; None: nothing."""
+    needed = [spec for spec in _required(specs) if not _excused(spec, state.metrics[spec.name], specs)]
+    if not needed:
+        return _Said(Word.CONTINUE, "nothing_required")
+    for spec in needed:
+        m = state.metrics[spec.name]
+        if not accepted(m, specs):
+            return _Said(Word.CONTINUE, "not_accepted", spec.name)
+        if m.step.n_c < step.min_samples:
+            return _Said(Word.CONTINUE, "min_samples", spec.name)
+        if not m.counted:
+            return _Said(Word.CONTINUE, "no_request_in_this_tick", spec.name)
+    if now - step.started_at < step.min_s:
+        return _Said(Word.CONTINUE, "min_duration")
+    return None
+
+
+def _required(specs: Specs) -> list[MetricSpec]:
+    return [m for m in specs.metrics if m.required]
+
+
+def _excused(spec: MetricSpec, m: MetricState, specs: Specs) -> bool:
+    """Users who did not come at all are not waited for when probes are there to decide."""
+    return specs.probed and not spec.synthetic and m.step.n_c == 0 and m.step.n_b == 0
+
+
+def _no_traffic_since(state: JudgeState, specs: Specs) -> float | None:
+    """When the last request of any required metric came, if that is too long ago."""
+    asked = [at for spec in _required(specs) for at in _asked(state.metrics[spec.name], specs)]
+    if not asked or state.at is None:
+        return None
+    limit = max(SILENCE_S, _EXPECTED / specs.rps if specs.rps else SILENCE_S)
+    return max(asked) if state.at - max(asked) >= limit else None
+
+
+def _asked(m: MetricState, specs: Specs) -> list[float]:
+    arms = (m.asked_c, m.asked_b) if specs.concurrent else (m.asked_c,)
+    return [at for at in arms if at is not None]
