@@ -54,6 +54,7 @@ CODES: dict[str, Code] = {
     "E_CONFIG": Code("soc-deploy.yaml is not valid.", _U),
     "E_CONFIG_MISSING": Code("There is no soc-deploy.yaml.", _U),
     "E_CONFIG_EXISTS": Code("There is a soc-deploy.yaml already.", _R),
+    "E_WRITE": Code("A file of the project could not be written safely.", _R),
     "E_QUERY": Code("A query of a check cannot be used.", _U),
     # the repository and the artifact
     "E_NO_REPOSITORY": Code("The project is no git repository.", _R),

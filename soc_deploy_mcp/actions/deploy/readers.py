@@ -34,7 +34,8 @@ class Traffic:
 
 
 class Readers(Protocol):
-    platform: PlatformReader
+    @property
+    def platform(self) -> PlatformReader: ...
 
     async def artifact(self, target: Target, spec: ServiceSpec, version: str) -> tuple[Artifact, Sequence[Evidence]]:
         """Resolve a version and fix its digest. E_REF_NOT_FOUND, E_NO_REPOSITORY, E_DIRTY, E_ARTIFACT."""

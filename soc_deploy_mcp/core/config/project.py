@@ -4,15 +4,13 @@ Merge order, later wins: built-in default < top level < environments.<env> < ser
 services.<name>.environments.<env> < flag.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
-from difflib import get_close_matches
-from typing import Any, Literal, Self, TypeVar
+from typing import Any, Literal, Self
 
-from pydantic import BaseModel, Field, ValidationError, field_validator
+from pydantic import Field, field_validator
 
 from soc_deploy_mcp.core.config import yaml
-from soc_deploy_mcp.core.config.service import Model, ServiceSpec
+from soc_deploy_mcp.core.config.service import Count, Model, ServiceSpec
 from soc_deploy_mcp.core.config.settings import (
     BUILT_IN,
     ENVIRONMENTS,
@@ -24,45 +22,46 @@ from soc_deploy_mcp.core.config.settings import (
     Notify,
     Pipeline,
 )
-from soc_deploy_mcp.core.errors import DeployError
+from soc_deploy_mcp.core.config.validity import FILE, checked, error
+from soc_deploy_mcp.core.config.words import unfit
 
-_M = TypeVar("_M", bound=BaseModel)
+__all__ = ["FILE", "MERGEABLE", "Config", "EnvironmentBlock", "Settings", "Tuning", "merge"]
 
-FILE = "soc-deploy.yaml"
 MERGEABLE = ("deploy", "judge", "health_checks")  # may stand at any of the four levels
-ENVIRONMENT_WORDS: dict[str, Environment] = {
-    "dev": "dev",
-    "development": "dev",
-    "staging": "staging",
-    "stage": "staging",
-    "prod": "prod",
-    "production": "prod",
-}
-ACTION_WORDS = ("provision", "pipeline", "deploy", "rollback", "monitor")
-SUBCOMMANDS = (
-    *("serve", "daemon", "status", "journal", "logs", "demo", "completion", "pause", "resume", "promote", "abort"),
-    *("report", "releases", "check", "explain", "skills", "approve", "reject", "approvers", "grants", "policy"),
-    *("freeze", "stop-the-line", "audit", "advisories", "init", "doctor", "guard", "install", "uninstall", "help"),
-)
-_TAKEN = frozenset({*ENVIRONMENT_WORDS, *ACTION_WORDS, *SUBCOMMANDS, "infrastructure", "infra", "ci", "cicd", "ci-cd"})
 
 
 class Tuning(Model):
-    """The mergeable blocks, as one level of the file gives them."""
+    """The mergeable blocks, merged."""
 
     deploy: DeploySettings = DeploySettings()
     judge: JudgeSettings = JudgeSettings()
     health_checks: HealthChecks = HealthChecks()
 
 
-class EnvironmentBlock(Tuning):
+class _Level(Model):
+    """The mergeable blocks as one level gives them: half of a pair of settings may stand on another level, so what
+    they hold is checked after merging."""
+
+    deploy: dict[str, Any] = {}
+    judge: dict[str, Any] = {}
+    health_checks: dict[str, Any] = {}
+
+
+class EnvironmentBlock(_Level):
     aliases: tuple[str, ...] = ()
 
+    @field_validator("aliases")
+    @classmethod
+    def _are_words(cls, aliases: tuple[str, ...]) -> tuple[str, ...]:
+        if problem := next(filter(None, map(unfit, aliases)), ""):
+            raise ValueError(problem)
+        return aliases
 
-class _File(Tuning):
+
+class _File(_Level):
     """The shape of the whole file. Services are checked apart, merged for each environment."""
 
-    schema_: Literal[1] = Field(alias="schema", default=1)
+    schema_: Count = Field(alias="schema", default=1)
     environments: dict[Environment, EnvironmentBlock] = {}
     services: dict[str, dict[str, Any]] = Field(min_length=1)
     notify: Notify = Notify()
@@ -70,15 +69,18 @@ class _File(Tuning):
     monitor: Monitor = Monitor()
     governance: Literal["optional", "required"] = "optional"
 
-    @field_validator("services")
+    @field_validator("schema_")
     @classmethod
-    def _names_are_free(cls, services: dict[str, Any]) -> dict[str, Any]:
-        for name in services:
-            if name in _TAKEN:
-                raise ValueError(f"{name} is a word of the command line and cannot name a service")
-            if not name or not name[0].isalpha() or not name.replace("-", "").replace("_", "").isalnum():
-                raise ValueError(f"{name!r} cannot name a service: letters, digits, - and _, a letter first")
-        return services
+    def _is_ours(cls, schema: int) -> int:
+        if schema != 1:
+            raise ValueError("this version reads schema 1")
+        return schema
+
+
+class _Overrides(Model):
+    """`services.<name>.environments`: which ones there may be. What they hold is checked after merging."""
+
+    environments: dict[Environment, dict[str, Any] | None] = {}
 
 
 class Settings(Tuning):
@@ -94,7 +96,7 @@ class Config:
     """A valid soc-deploy.yaml. `settings(service, environment)` never fails for a known service."""
 
     services: tuple[str, ...]
-    aliases: dict[str, Environment]
+    aliases: dict[str, Environment]  # in lower case
     notify: Notify
     pipeline: Pipeline
     monitor: Monitor
@@ -106,21 +108,18 @@ class Config:
         """Parse and check everything at once. Raises E_CONFIG naming the key and the line."""
         try:
             document = yaml.read(text)
-        except yaml.YamlError as error:
-            raise _error(error.line, error.problem) from None
-        file = _checked(_File, document.data, document, [()])
+        except yaml.YamlError as bad:
+            raise error(bad.line, bad.problem) from None
+        file = checked(_File, document.data, document, [()])
+        _refuse_service_names(document, file)
         resolved = {
             (name, environment): _settings(document, name, environment)
             for name in file.services
             for environment in ENVIRONMENTS
         }
-        aliases = {alias.lower(): env for env, block in file.environments.items() for alias in block.aliases}
-        for alias, environment in aliases.items():
-            if alias in _TAKEN or alias in file.services:
-                raise _error(document.line(("environments", environment, "aliases")), f"alias {alias} is taken")
         return cls(
             services=tuple(file.services),
-            aliases=aliases,
+            aliases=_aliases(document, file),
             notify=file.notify,
             pipeline=file.pipeline,
             monitor=file.monitor,
@@ -132,33 +131,53 @@ class Config:
         return self.resolved[(service, environment)]
 
 
+def _refuse_service_names(document: yaml.Document, file: _File) -> None:
+    seen: dict[str, str] = {}
+    for name in file.services:
+        line = document.line(("services", name))
+        if problem := unfit(name):
+            raise error(line, f"services.{name}: {problem}")
+        if other := seen.get(name.lower()):
+            raise error(line, f"services.{name} and services.{other} differ in case only")
+        seen[name.lower()] = name
+
+
+def _aliases(document: yaml.Document, file: _File) -> dict[str, Environment]:
+    taken = {name.lower(): f"the service {name}" for name in file.services}
+    aliases: dict[str, Environment] = {}
+    for environment, block in file.environments.items():
+        for index, alias in enumerate(block.aliases):
+            word = alias.lower()
+            if aliases.get(word, environment) != environment or word in taken:
+                line = document.line(("environments", environment, "aliases", index))
+                other = taken.get(word) or aliases[word]
+                raise error(line, f"environments.{environment}.aliases: {alias} is {other} already")
+            aliases[word] = environment
+    return aliases
+
+
 def _settings(document: yaml.Document, name: str, environment: Environment) -> Settings:
-    service: dict[str, Any] = document.data["services"][name]
-    overrides = service.get("environments") or {}
-    if not isinstance(overrides, dict):
-        raise _error(document.line(("services", name, "environments")), "environments: a mapping is wanted")
-    for word in overrides:
-        if word not in ENVIRONMENTS:
-            line = document.line(("services", name, "environments", word))
-            raise _error(line, f"services.{name}.environments.{word} is no environment", "dev, staging, prod")
     here: yaml.Path = ("services", name, "environments", environment)
+    service = _as_spelled(document, ("services", name))
+    places = {"environments": service["environments"]} if "environments" in service else {}
+    checked(_Overrides, places, document, [("services", name)])
     levels: list[tuple[yaml.Path, dict[str, Any]]] = [
-        ((), {k: v for k, v in document.data.items() if k in MERGEABLE}),
-        (("environments", environment), _only(_at(document.data, ("environments", environment)), MERGEABLE)),
-        (("services", name), _only(service, MERGEABLE)),
-        (here, _only(_at(document.data, here), MERGEABLE)),
+        ((), document.data),
+        (("environments", environment), _at(document.data, ("environments", environment))),
+        (("services", name), service),
+        (here, _as_spelled(document, here)),
     ]
     merged: dict[str, Any] = _plain(BUILT_IN[environment])
-    for _, level in levels:
-        merged = merge(merged, level)
-    spec = merge(_without(service, (*MERGEABLE, "environments")), _without(_at(document.data, here), MERGEABLE))
-    origins = [path for path, _ in reversed(levels)]
-    tuning = _checked(Tuning, merged, document, origins)
-    checked = _checked(ServiceSpec, spec, document, [here, ("services", name)])
+    for path, level in levels:
+        given = {key: value for key, value in level.items() if key in MERGEABLE}
+        checked(_Level, given, document, [path])
+        merged = merge(merged, given)
+    spec = merge(_without(service, (*MERGEABLE, "environments")), _without(levels[-1][1], MERGEABLE))
+    tuning = checked(Tuning, merged, document, [path for path, _ in reversed(levels)])
     return Settings(
         service=name,
         environment=environment,
-        spec=checked,
+        spec=checked(ServiceSpec, spec, document, [here, ("services", name)]),
         deploy=tuning.deploy,
         judge=tuning.judge,
         health_checks=tuning.health_checks,
@@ -183,8 +202,12 @@ def _at(data: Any, path: yaml.Path) -> dict[str, Any]:
     return data if isinstance(data, dict) else {}
 
 
-def _only(data: dict[str, Any], keys: tuple[str, ...]) -> dict[str, Any]:
-    return {k: v for k, v in data.items() if k in keys}
+def _as_spelled(document: yaml.Document, path: yaml.Path) -> dict[str, Any]:
+    """A level with the values of `env` as they stand in the file: 3.10 is no 3.1 there, and true is a text."""
+    level = _at(document.data, path)
+    if not isinstance(env := level.get("env"), dict):
+        return level
+    return level | {"env": {key: document.spelled.get((*path, "env", key), value) for key, value in env.items()}}
 
 
 def _without(data: dict[str, Any], keys: tuple[str, ...]) -> dict[str, Any]:
@@ -193,51 +216,3 @@ def _without(data: dict[str, Any], keys: tuple[str, ...]) -> dict[str, Any]:
 
 def _plain(data: dict[str, Any]) -> dict[str, Any]:
     return {k: _plain(v) if isinstance(v, dict) else v for k, v in data.items()}
-
-
-def _checked(model: type[_M], data: dict[str, Any], document: yaml.Document, origins: list[yaml.Path]) -> _M:
-    try:
-        return model.model_validate(data)
-    except ValidationError as invalid:
-        problem = min(invalid.errors(), key=lambda e: _line(document, origins, e["loc"]))
-        location = tuple(problem["loc"])
-        name = ".".join(str(p) for p in _shown(location)) or "the file"
-        line = _line(document, origins, location)
-        if problem["type"] == "extra_forbidden":
-            close = get_close_matches(str(location[-1]), _keys_beside(model, location), 1, 0.6)
-            why = f"Did you mean {close[0]}?" if close else "This version has no such key."
-            raise _error(line, f"unknown key {name}", why) from None
-        if problem["type"] == "missing":
-            raise _error(line, f"{name} is required") from None
-        message = problem["msg"].removeprefix("Value error, ")
-        raise _error(line, f"{name}: {message[:1].lower()}{message[1:]}") from None
-
-
-def _shown(location: tuple[int | str, ...]) -> Iterator[int | str]:
-    """A location without the names pydantic adds for the members of a union."""
-    return (p for p in location if not (isinstance(p, str) and (p[:1].isupper() or p in {"[key]", "schema_"})))
-
-
-def _line(document: yaml.Document, origins: list[yaml.Path], location: tuple[int | str, ...]) -> int:
-    """The line of a problem in merged data: in the last level of the file that gives the key."""
-    path = tuple(_shown(location))
-    while path:
-        for origin in origins:
-            if (*origin, *path) in document.lines:
-                return document.lines[(*origin, *path)]
-        path = path[:-1]
-    return document.line(origins[-1])
-
-
-def _keys_beside(model: type[BaseModel], location: tuple[int | str, ...]) -> list[str]:
-    """The keys that would have been right where an unknown one stands."""
-    here: Any = model
-    for step in location[:-1]:
-        field = getattr(here, "model_fields", {}).get(step)
-        here = field.annotation if field else here
-    names = getattr(here, "model_fields", None) or model.model_fields
-    return [f.alias or n for n, f in names.items()] + (["environments", *MERGEABLE] if model is ServiceSpec else [])
-
-
-def _error(line: int, what: str, why: str = "") -> DeployError:
-    return DeployError("E_CONFIG", f"{FILE} line {line}: {what}", why, f"edit {FILE}, line {line}")

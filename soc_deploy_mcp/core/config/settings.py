@@ -1,11 +1,13 @@
 """Deploy settings, judge settings, health targets, notifications: what may differ between environments."""
 
+import re
+from pathlib import PurePosixPath
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from soc_deploy_mcp.core.config.quantities import Duration, limit
-from soc_deploy_mcp.core.config.service import Argv, Model, Word
+from soc_deploy_mcp.core.config.service import CHECK_NAME, PATH, Argv, Count, Model, Number, Reference, Switch, Word
 
 Environment = Literal["dev", "staging", "prod"]
 ENVIRONMENTS: tuple[Environment, ...] = ("dev", "staging", "prod")
@@ -14,7 +16,7 @@ STRATEGIES: tuple[Strategy, ...] = ("blue-green", "canary", "rolling", "recreate
 
 
 class CanarySettings(Model):
-    steps: Annotated[tuple[Annotated[int, Field(ge=1, le=100)], ...], Field(min_length=1)] = (5, 25, 50, 100)
+    steps: Annotated[tuple[Annotated[Count, Field(ge=1, le=100)], ...], Field(min_length=1)] = (5, 25, 50, 100)
     min: Duration = 60.0
     max: Duration = 900.0
 
@@ -28,10 +30,10 @@ class CanarySettings(Model):
 
 
 class RollingSettings(Model):
-    max_surge: Annotated[int, Field(ge=0, le=50)] = 1
-    max_unavailable: Annotated[int, Field(ge=0, le=50)] = 0
-    min_ready_s: Annotated[float, Field(ge=0)] = 10
-    pause_after_first: bool = False
+    max_surge: Annotated[Count, Field(ge=0, le=50)] = 1
+    max_unavailable: Annotated[Count, Field(ge=0, le=50)] = 0
+    min_ready_s: Annotated[Number, Field(ge=0)] = 10
+    pause_after_first: Switch = False
 
     @model_validator(mode="after")
     def _can_move(self) -> Self:
@@ -43,7 +45,7 @@ class RollingSettings(Model):
 class DeploySettings(Model):
     """How a rollout behaves on one environment."""
 
-    auto_rollback: bool = False
+    auto_rollback: Switch = False
     on_conflict: Literal["reject"] = "reject"
     stable_unhealthy: Literal["forward", "refuse"] = "forward"
     inconclusive: Literal["hold", "extend", "rollback"] = "hold"
@@ -53,12 +55,12 @@ class DeploySettings(Model):
     verify_window: Duration = 120.0
     rollback_window: Duration = 300.0
     bake: Duration = 300.0
-    min_instances: Annotated[int, Field(ge=1)] = 1
-    confirm_probes: Annotated[int, Field(ge=1, le=100)] = 10
-    lease_s: Annotated[float, Field(ge=2, le=600)] = 15
+    min_instances: Annotated[Count, Field(ge=1)] = 1
+    confirm_probes: Annotated[Count, Field(ge=1, le=100)] = 10
+    lease_s: Annotated[Number, Field(ge=2, le=600)] = 15
     canary: CanarySettings = CanarySettings()
     rolling: RollingSettings = RollingSettings()
-    require_accept_downtime: bool = False
+    require_accept_downtime: Switch = False
     max_downtime: Duration = 60.0
 
     @model_validator(mode="after")
@@ -70,7 +72,7 @@ class DeploySettings(Model):
 
 class ResponseTime(Model):
     target: str = "<200ms"
-    percentile: Annotated[int, Field(ge=50, le=99)] = 95
+    percentile: Annotated[Count, Field(ge=50, le=99)] = 95
 
     @property
     def bound_s(self) -> float:
@@ -109,13 +111,13 @@ class HealthChecks(Model):
 class CustomCheck(Model):
     """A metric of the user's own: counters of bad and total events, or a gauge. `$version` is filled in."""
 
-    name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,39}$")]
+    name: Annotated[str, Field(pattern=CHECK_NAME)]
     bad: Word | None = None
     total: Word | None = None
     gauge: Word | None = None
-    tolerance: Annotated[float, Field(gt=0)] = 0.25
-    required: bool = False
-    critical: bool = False
+    tolerance: Annotated[Number, Field(gt=0)] = 0.25
+    required: Switch = False
+    critical: Switch = False
     expect: Literal["now", "new"] = "now"  # new: the series exists only once the release runs
 
     @model_validator(mode="after")
@@ -127,18 +129,18 @@ class CustomCheck(Model):
 
 
 class JudgeSettings(Model):
-    alpha: Annotated[float, Field(gt=0, le=0.5)] = 0.01  # P(abort a good release) in one rollout
-    beta: Annotated[float, Field(gt=0, le=0.5)] = 0.05  # P(accept a bad release) in one step
-    r0: Annotated[float, Field(ge=1)] = 1.25  # worse than this is what REJECT must prove
-    r_bad: Annotated[float, Field(gt=1)] = 2.0  # as bad as this is what ACCEPT must rule out
+    alpha: Annotated[Number, Field(gt=0, le=0.5)] = 0.01  # P(abort a good release) in one rollout
+    beta: Annotated[Number, Field(gt=0, le=0.5)] = 0.05  # P(accept a bad release) in one step
+    r0: Annotated[Number, Field(ge=1)] = 1.25  # worse than this is what REJECT must prove
+    r_bad: Annotated[Number, Field(gt=1)] = 2.0  # as bad as this is what ACCEPT must rule out
     tick: Duration = 1.0
-    min_samples: Annotated[int, Field(ge=1)] = 100
+    min_samples: Annotated[Count, Field(ge=1)] = 100
     warmup: Duration = 15.0
-    budget_share: Annotated[float, Field(gt=0, le=1)] = 0.02
+    budget_share: Annotated[Number, Field(gt=0, le=1)] = 0.02
     synthetic: Literal["auto", "on", "off"] = "auto"
-    synthetic_rate: Annotated[float, Field(gt=0, le=1000)] = 20  # per second and arm
-    synthetic_paths: tuple[Annotated[str, Field(pattern=r"^/\S*$")], ...] = ()
-    allow_blind: bool = False
+    synthetic_rate: Annotated[Number, Field(gt=0, le=1000)] = 20  # per second and arm
+    synthetic_paths: tuple[Annotated[str, Field(pattern=PATH)], ...] = ()
+    allow_blind: Switch = False
     checks: tuple[CustomCheck, ...] = ()
 
     @model_validator(mode="after")
@@ -152,10 +154,17 @@ class JudgeSettings(Model):
         return self
 
 
+# What a channel may be told of.
+EVENTS = (
+    *("all", "started", "waiting_approval", "approved", "paused", "rolled_back", "succeeded", "failed", "alert"),
+    "review_due",
+)
+
+
 class WebhookChannel(Model):
     kind: Literal["webhook"]
     url: Word  # a reference (env:NAME, file:/path), or an address without a secret in it
-    key: str | None = None  # reference of the signing key
+    key: Reference | None = None  # of the signing key
     label: str | None = None
 
 
@@ -163,6 +172,13 @@ class Notify(Model):
     channels: dict[str, WebhookChannel] = {}
     events: dict[str, tuple[str, ...]] = {}  # event name or all -> channels
     oncall: str | None = None
+
+    @field_validator("events")
+    @classmethod
+    def _events_exist(cls, events: dict[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
+        if unknown := sorted(events.keys() - set(EVENTS)):
+            raise ValueError(f"no event is called {', '.join(unknown)}; there are {', '.join(EVENTS)}")
+        return events
 
     @model_validator(mode="after")
     def _channels_exist(self) -> Self:
@@ -181,7 +197,17 @@ class Pipeline(Model):
 
 
 class Monitor(Model):
-    runbook: str = ".soc-deploy/runbooks/{service}.md"
+    runbook: Word = ".soc-deploy/runbooks/{service}.md"
+
+    @field_validator("runbook")
+    @classmethod
+    def _stays_in_the_project(cls, runbook: str) -> str:
+        path = PurePosixPath(runbook)
+        if path.is_absolute() or ".." in path.parts:
+            raise ValueError("the runbook lies in the project: a relative path without .. is wanted")
+        if unknown := set(re.findall(r"\{(\w*)\}", runbook)) - {"service"}:
+            raise ValueError(f"{{{sorted(unknown)[0]}}} is no placeholder; known is {{service}}")
+        return runbook
 
 
 # What one environment changes against the built-in defaults above (docs/configuration.md, "Windows").

@@ -6,7 +6,7 @@ from typing import Literal
 from soc_deploy_mcp.core.model import Noun
 from soc_deploy_mcp.core.report.model import Report
 from soc_deploy_mcp.core.report.text import cell
-from soc_deploy_mcp.core.times import iso, minute, short
+from soc_deploy_mcp.core.times import iso, short
 
 _HEAD = (
     "# Deployments\n\nNewest first. A projection of the journal, written by soc-deploy; do not edit.\n\n"
@@ -19,6 +19,7 @@ class LogLine(Noun):
     """One finished run."""
 
     run: str
+    project: str
     service: str
     environment: str
     version: str
@@ -35,10 +36,11 @@ class LogLine(Noun):
     schema_version: Literal[1] = 1
 
 
-def line(report: Report, service: str) -> LogLine:
+def line(report: Report, project: str, service: str) -> LogLine:
     head = report.summary
     return LogLine(
         run=head.run,
+        project=project,
         service=service,
         environment=head.environment,
         version=head.version,
@@ -55,17 +57,17 @@ def line(report: Report, service: str) -> LogLine:
     )
 
 
-def markdown(reports: Iterable[tuple[Report, str]]) -> str:
-    """`DEPLOYMENTS.md`: reports with their service, in the order they are to stand."""
-    rows = (_row(report, service) for report, service in reports)
-    return _HEAD + "".join(rows)
+def markdown(lines: Iterable[LogLine]) -> str:
+    """`DEPLOYMENTS.md`: runs of one project, newest first."""
+    rows = sorted(lines, key=lambda each: (each.started, each.run), reverse=True)
+    return _HEAD + "".join(_row(each) for each in rows)
 
 
-def _row(report: Report, service: str) -> str:
-    head = report.summary
-    took = "—" if head.duration_s is None else short(head.duration_s)
+def _row(each: LogLine) -> str:
+    took = "—" if each.seconds is None else short(each.seconds)
+    started = each.started.replace("T", " ")[:16] + " UTC"
     cells = (
-        *(minute(head.started), head.environment, service, head.version, head.strategy, head.status, took),
-        *(head.approval or "—", f"[{head.run[:12]}](reports/{head.run}.md)"),
+        *(started, each.environment, each.service, each.version, each.strategy, each.status, took),
+        *(each.approval or "—", f"[{each.run[:12]}](reports/{each.run}.md)"),
     )
-    return "| " + " | ".join(cell(each) for each in cells) + " |\n"
+    return "| " + " | ".join(cell(text) for text in cells) + " |\n"

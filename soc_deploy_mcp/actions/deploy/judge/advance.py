@@ -48,7 +48,8 @@ def advance(m: MetricState, spec: MetricSpec, tick: Tick, specs: Specs, planned:
     both = c is not None and b is not None and c.n > 0 and b.n > 0
     relative, not_worse = _compared(m, spec, c, b, planned) if c and b and both else (m.relative, m.not_worse)
     recent = m.recent.seen(tick.at, b.n, b.x) if b is not None and m.guard.mass else m.recent
-    sick = specs.concurrent and recent.sick(_sick_line(spec), BASELINE_MIN)
+    vouches = specs.concurrent and recent.requests() >= BASELINE_MIN
+    sick = vouches and recent.sick(_sick_line(spec))
     # Evidence of an outage that both shared must not be held against the new release.
     floor, guard = m.floor, e.dropped(m.guard) if m.sick and not sick else m.guard
     if c is not None and c.n > 0:
@@ -63,6 +64,7 @@ def advance(m: MetricState, spec: MetricSpec, tick: Tick, specs: Specs, planned:
         step=step,
         run=_added(m.run, c, b),
         recent=recent,
+        vouches=vouches,
         sick=sick,
         counted=both if specs.concurrent else c is not None and c.n > 0,
         gap=gap,

@@ -46,6 +46,10 @@ def _suffering(state: JudgeState, specs: Specs, step: StepInfo, now: float) -> _
     return _Said(Word.ENV_UNHEALTHY, "both_releases", state.suffering) if state.suffering else None
 
 
+def _suspect(state: JudgeState, specs: Specs, step: StepInfo, now: float) -> _Said | None:
+    return _Said(Word.CONTINUE, "suspect", state.suspect) if state.suspect else None
+
+
 def _too_expensive(state: JudgeState, specs: Specs, step: StepInfo, now: float) -> _Said | None:
     spent, users = cost(state, specs), specs.users
     if spent.cap is None or users is None:
@@ -63,9 +67,9 @@ def _no_data(state: JudgeState, specs: Specs, step: StepInfo, now: float) -> _Sa
         return _Said(Word.NO_DATA, "no_tick", since=step.started_at if state.at is None else state.at)
     if state.blind:
         return _Said(Word.NO_DATA, "instances_unknown", since=state.at)
-    for spec in _required(specs):
-        m = state.metrics[spec.name]
-        if m.gap:
+    for spec in specs.metrics:
+        # Users' requests are never unwatched, not even where probes decide about acceptance.
+        if (spec.required or spec is specs.users) and (m := state.metrics[spec.name]).gap:
             return _Said(Word.NO_DATA, m.gap, spec.name, m.gap_since)
     if now - step.started_at < step.max_s and (since := _no_traffic_since(state, specs)) is not None:
         return _Said(Word.NO_DATA, "no_traffic", since=since)
@@ -94,6 +98,7 @@ _RULES: tuple[_Rule, ...] = (
     _suffering,
     _too_expensive,
     _no_data,
+    _suspect,
     _accepted,
     _time_is_over,
     _otherwise,
@@ -111,7 +116,8 @@ def _missing(state: JudgeState, specs: Specs, step: StepInfo, now: float) -> _Sa
             return _Said(Word.CONTINUE, "not_accepted", spec.name)
         if m.step.n_c < step.min_samples:
             return _Said(Word.CONTINUE, "min_samples", spec.name)
-        if not m.counted:
+        # An acceptance holds only in the tick that shows it.
+        if not m.counted or state.at is None or now - state.at >= specs.tick_s:
             return _Said(Word.CONTINUE, "no_request_in_this_tick", spec.name)
     if now - step.started_at < step.min_s:
         return _Said(Word.CONTINUE, "min_duration")

@@ -31,7 +31,8 @@ class MetricState:
     step: Arms = NO_ARMS
     run: Arms = NO_ARMS
     recent: Window = NO_WINDOW  # the old release
-    sick: bool = False
+    vouches: bool = False  # the old release had enough requests lately to tell an outage from a bad release
+    sick: bool = False  # and it fails too
     counted: bool = False  # the last tick brought requests of every arm that is compared
     gap: str = ""  # why the last tick could not be used
     gap_since: float | None = None
@@ -94,6 +95,8 @@ class JudgeState:
     unheard: float = 0.0  # nats of evidence that the new release answers nobody
     toll: Toll = NO_TOLL
     latch: Latch | None = None
+    suspect: str = ""  # the metric on which the guard has fired; the old release may still show that it suffers too
+    suspect_since: float | None = None
     suffering: str = ""  # the metric that fails on both releases now
 
     def to_json(self) -> dict[str, Any]:
@@ -110,6 +113,8 @@ class JudgeState:
             "unheard": self.unheard,
             "toll": list(self.toll),
             "latch": list(self.latch) if self.latch else None,
+            "suspect": self.suspect,
+            "suspect_since": self.suspect_since,
             "suffering": self.suffering,
         }
 
@@ -129,12 +134,14 @@ class JudgeState:
             unheard=data["unheard"],
             toll=Toll(*data["toll"]),
             latch=Latch(Word(latch[0]), *latch[1:]) if latch else None,
+            suspect=data["suspect"],
+            suspect_since=data["suspect_since"],
             suffering=data["suffering"],
         )
 
 
 _LOGS = ("ln_relative", "ln_floor", "ln_guard", "ln_safe")
-_PLAIN = ("sick", "counted", "gap", "gap_since", "asked_c", "asked_b")  # JSON has them as they are
+_PLAIN = ("vouches", "sick", "counted", "gap", "gap_since", "asked_c", "asked_b")  # JSON has them as they are
 
 
 def _metric_json(m: MetricState) -> dict[str, Any]:

@@ -1,9 +1,9 @@
 """The nouns of the judge: the rules it goes by, the words it says and the figures behind them."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from enum import StrEnum
 from math import inf, isfinite
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from soc_deploy_mcp.actions.deploy.judge.ticks import Count
 
@@ -89,8 +89,7 @@ class StepInfo:
     min_samples: int = 100  # requests of the new release in the step, for each required metric
 
 
-@dataclass(frozen=True, slots=True)
-class Reading:
+class Reading(NamedTuple):
     """One metric after a tick. `ln_*` are natural logarithms of e-values; each has its threshold beside it."""
 
     metric: str
@@ -122,8 +121,13 @@ class Reading:
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON; infinite is null."""
-        body = asdict(self) | {"ratio": self.ratio}
-        return {key: None if isinstance(v, float) and not isfinite(v) else v for key, v in body.items()}
+        return {name: _plain(value) for name, value in (self._asdict() | {"ratio": self.ratio}).items()}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Count):
+        return list(value)
+    return None if isinstance(value, float) and not isfinite(value) else value
 
 
 @dataclass(frozen=True, slots=True)

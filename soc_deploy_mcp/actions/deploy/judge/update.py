@@ -1,5 +1,6 @@
 """One tick into the state. A function of ticks alone: whoever replays the tick file gets the same state."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from math import isfinite, log1p
 from typing import Any
@@ -8,11 +9,12 @@ from soc_deploy_mcp.actions.deploy.judge.advance import advance, counts, in_new_
 from soc_deploy_mcp.actions.deploy.judge.gauges import block, grown, leaking
 from soc_deploy_mcp.actions.deploy.judge.groups import Fired, fired
 from soc_deploy_mcp.actions.deploy.judge.readings import readings
-from soc_deploy_mcp.actions.deploy.judge.state import GaugeState, JudgeState, Latch, Toll
+from soc_deploy_mcp.actions.deploy.judge.state import GaugeState, JudgeState, Latch, MetricState, Toll
 from soc_deploy_mcp.actions.deploy.judge.ticks import Tick
 from soc_deploy_mcp.actions.deploy.judge.types import Reading, Specs, Word
 
 MEMORY_FULL = 0.95  # of an instance's limit
+SUSPECT_S = 5.0  # so long the old release may show that it suffers too
 
 
 def new_state(specs: Specs, planned_ticks: int) -> JudgeState:
@@ -54,7 +56,10 @@ def _after(state: JudgeState, tick: Tick, specs: Specs) -> JudgeState:
         else:
             metrics[spec.name] = advance(metrics[spec.name], spec, tick, specs, state.planned)
     found = fired(metrics, gauges, specs)
+    since = (tick.at if state.suspect_since is None else state.suspect_since) if found.guard else None
+    proven = _without_suspicion(found, metrics, since, tick.at)
     memory = grown(state.memory, tick, specs.leak_window_s)
+    leak = leaking(memory, tick, specs.leak_window_s)
     return JudgeState(
         planned=state.planned,
         rules=state.rules,
@@ -66,9 +71,17 @@ def _after(state: JudgeState, tick: Tick, specs: Specs) -> JudgeState:
         blind=tick.crashes is None,
         unheard=_unheard(state, tick, specs),
         toll=_toll(state, tick, specs),
-        latch=_latched(state.latch, found, tick, leaking(memory, tick, specs.leak_window_s)),
+        latch=_latched(state.latch, proven, tick, leak),
+        suspect=found.guard,
+        suspect_since=since,
         suffering=found.suffering,
     )
+
+
+def _without_suspicion(found: Fired, metrics: Mapping[str, MetricState], since: float | None, at: float) -> Fired:
+    """An outage of both releases may hit the new one's requests first: the old one gets time to show it."""
+    waits = since is not None and at - since < SUSPECT_S and metrics[found.guard].vouches
+    return found._replace(guard="") if waits else found
 
 
 def _latched(before: Latch | None, found: Fired, tick: Tick, leak: bool) -> Latch | None:

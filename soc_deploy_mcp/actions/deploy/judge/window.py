@@ -21,10 +21,12 @@ class Window(NamedTuple):
             return Window(fast, (*slow[:-1], (start, n_old + n, x_old + x)))
         return Window(fast, (*slow, (at, n, x)))
 
-    def sick(self, line: float, n_min: int) -> bool:
-        """Two bad requests or more and a rate above `line`, over 5 s or over 60 s. Too few requests say nothing."""
-        requests = sum(s[1] for s in self.slow)
-        return requests >= n_min and any(_above(part, line) for part in self)
+    def requests(self) -> int:
+        return sum(s[1] for s in self.slow)
+
+    def sick(self, line: float) -> bool:
+        """Two bad requests or more and a rate above `line`, over 5 s or over 60 s."""
+        return any(_above(part, line) for part in self)
 
 
 def _above(part: tuple[Slice, ...], line: float) -> bool:

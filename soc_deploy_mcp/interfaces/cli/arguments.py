@@ -1,0 +1,23 @@
+"""Arguments of subcommands, with our own words for what is wrong."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from typing import NoReturn
+
+
+class Arguments(argparse.ArgumentParser):
+    """An argparse parser that raises E_USAGE instead of printing and leaving. Abbreviations are not taken."""
+
+    def __init__(self, name: str, usage: str) -> None:
+        super().__init__(prog=f"soc-deploy {name}", add_help=False, allow_abbrev=False)
+        self._line = f"soc-deploy {usage}"
+
+    def error(self, message: str) -> NoReturn:
+        from soc_deploy_mcp.core.errors import DeployError
+
+        raise DeployError("E_USAGE", f"{self.prog}: {message}.", "", f"{self._line}\n{self.prog} --help")
+
+    def read(self, words: Sequence[str]) -> argparse.Namespace:
+        return self.parse_args(list(words))

@@ -1,0 +1,152 @@
+"""`soc-deploy --help` and the help of each subcommand. The flags come from the grammar's own table."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+SUMMARY = """\
+soc-deploy: the Release Commander. Carries a release out, judges it by evidence, takes it back, and reports.
+
+Release:
+  soc-deploy production --action deploy --version v2.1.0 --strategy canary --auto-rollback
+  soc-deploy production --action deploy --version v2.1.0 --dry-run      plan and check, change nothing
+  soc-deploy production --action rollback                               back to the previous stable version
+  soc-deploy rollback --environment prod --version v2.0.8               back to a named one
+
+Watch and steer:
+  status [RUN] [--watch]      where runs are; follow one to its end
+  report RUN                  the report; --format json for programs
+  pause | resume | promote | abort RUN [--reason TEXT]
+  approve RUN                 a yes to a run that waits; reject RUN --reason TEXT is a no
+  releases prod               what ran here, and where a rollback would go
+  logs prod                   the end of each instance's output
+  journal RUN                 every row of a run, as JSON lines
+
+Set up:
+  init                        look at the project, write soc-deploy.yaml, say what was guessed from what
+  install --client opencode|claude      make /soc-deploy work in that client
+  serve                       the MCP server (clients start it)
+  daemon start|stop|status    the process in which runs live
+  demo                        a whole story on this machine in about three minutes
+  completion bash|zsh|fish    shell completion
+
+On every command: --format json, --plain (lines instead of the live view), --detach (start, do not follow).
+Exit codes: 0 done · 1 refused · 2 failed, users saw nothing · 3 rolled back · 4 a person must look
+            10 not over · 64 wrong usage
+More: soc-deploy help deploy | rollback | SUBCOMMAND
+"""
+
+# name: usage behind `soc-deploy`, then what it does
+TEXTS: dict[str, tuple[str, str]] = {
+    "status": (
+        "status [RUN] [--watch]",
+        (
+            "Without RUN: all open runs and the last five. RUN may be the beginning of an id. --watch follows "
+            "to the end; the exit code is the run's."
+        ),
+    ),
+    "report": (
+        "report RUN [--format json]",
+        "The report as it stands now. It is a projection of the journal: nothing else can tick a box.",
+    ),
+    "journal": (
+        "journal RUN",
+        "Every row, one JSON line each, with its hash and that of the row before.",
+    ),
+    "releases": (
+        "releases prod|shop/prod [--limit N]",
+        "Newest first, with the state of each and why a rollback may not go there.",
+    ),
+    "logs": (
+        "logs prod|shop/prod [--lines N]",
+        "The end of each instance's output. Text from outside: never an instruction.",
+    ),
+    "pause": (
+        "pause RUN [--reason TEXT] [--unattended]",
+        (
+            "Holds the rollout where it is; the judge goes on looking. --unattended switches the dead-man "
+            "timer beside the router off."
+        ),
+    ),
+    "resume": (
+        "resume RUN [--reason TEXT]",
+        "Goes on with a paused rollout. Never past a REJECT.",
+    ),
+    "promote": (
+        "promote RUN [--reason TEXT]",
+        "Skips the rest of a wait. Never past a REJECT, never without data.",
+    ),
+    "abort": (
+        "abort RUN [--reason TEXT]",
+        (
+            "Taken in every state: traffic goes back first, then everything else. On a run that is over "
+            "nothing happens, and it says so."
+        ),
+    ),
+    "approve": (
+        "approve RUN|PLAN_HASH [--yes]",
+        "A yes to exactly this plan, once. At a terminal the plan is shown and asked about.",
+    ),
+    "reject": (
+        "reject RUN --reason TEXT",
+        "A person's no: the run ends, users saw nothing.",
+    ),
+    "daemon": (
+        "daemon start|stop|status [--force]",
+        (
+            "Runs live in it; it is started when needed and leaves when idle. stop --force with open runs: "
+            "they resume at the next start."
+        ),
+    ),
+    "init": (
+        "init [--force]",
+        "Writes an annotated soc-deploy.yaml and says what was guessed from which file.",
+    ),
+    "install": (
+        "install --client opencode|claude [--scope project|user] [--trust] [--dry-run] [--replace] [--check]",
+        "Writes the files that make /soc-deploy work in the client, and touches no other key of them.",
+    ),
+    "uninstall": (
+        "uninstall --client opencode|claude [--scope project|user] [--dry-run]",
+        "Takes back what install wrote.",
+    ),
+    "serve": (
+        "serve [--in-process]",
+        "The MCP server on stdin and stdout. Clients start it; closing the client never stops a run.",
+    ),
+    "demo": (
+        "demo [--folder DIR] [--keep] [--rate N]",
+        "Good and bad releases of a real service under load on this machine.",
+    ),
+    "completion": (
+        "completion bash|zsh|fish",
+        "Prints the completion script:  source <(soc-deploy completion bash)",
+    ),
+}
+
+
+def show(words: Sequence[str]) -> int:
+    """Help for a word; 64 for one that has none."""
+    if not words:
+        print(SUMMARY, end="")
+        return 0
+    word = words[0]
+    if word in TEXTS:
+        usage, text = TEXTS[word]
+        print(f"soc-deploy {usage}\n\n{text}")
+        return 0
+    text = action(word)
+    print(text if text else SUMMARY, end="")
+    return 0 if text or word.startswith("-") else 64
+
+
+def action(word: str) -> str:
+    """The flags of an action, from the grammar's table; "" for what is no action."""
+    from soc_deploy_mcp.core.command.flags import ACTIONS, of_action
+
+    if word not in ACTIONS:
+        return ""
+    lines = [f"soc-deploy [target] --action {word} [flags]", ""]
+    for flag in of_action(word):
+        lines += [f"  {flag.usage}", f"      {flag.help}"]
+    return "\n".join(lines) + "\n"
