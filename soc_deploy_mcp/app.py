@@ -33,7 +33,6 @@ from soc_deploy_mcp.interfaces.application.programs import Programs
 from soc_deploy_mcp.tools.local import LocalPlatform, scrape
 from soc_deploy_mcp.tools.metrics import LocalSource, Reader
 from soc_deploy_mcp.tools.project import root as project_root
-from soc_deploy_mcp.tools.project import tests_run
 from soc_deploy_mcp.tools.secrets import Secrets
 
 ROLLOUT_S, IDLE_S = 0.5, 5.0  # between two scrapes

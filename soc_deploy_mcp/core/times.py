@@ -23,6 +23,8 @@ def iso(at: Instant) -> str:
 def words(seconds: float) -> str:
     """A duration for a sentence: `12 minutes`, `45 seconds`, `1 hour 5 minutes`."""
     whole = round(seconds)
+    if not whole:
+        return "less than a second"
     if whole < 60:
         return _counted(whole, "second")
     if whole < 3600:

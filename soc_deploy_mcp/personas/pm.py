@@ -9,12 +9,12 @@ from soc_deploy_mcp.actions.rollback.incident import incident
 from soc_deploy_mcp.actions.rollback.incident_text import markdown
 from soc_deploy_mcp.core.canonical import canonical
 from soc_deploy_mcp.core.config.settings import Notify
-from soc_deploy_mcp.core.event import Notified, Record, WayBackSeen, payload
+from soc_deploy_mcp.core.event import LineageChanged, Notified, Record, State, WayBackSeen, payload
 from soc_deploy_mcp.core.evidence import Check, CheckState, Evidence, observed, passed
 from soc_deploy_mcp.core.ids import Instant, Slug
 from soc_deploy_mcp.core.metrics import ArmLabels, BadQuery, MetricsSource, SourceDown
 from soc_deploy_mcp.core.plan import Plan
-from soc_deploy_mcp.core.release import Target
+from soc_deploy_mcp.core.release import Release, Target
 from soc_deploy_mcp.core.report import runbook
 from soc_deploy_mcp.core.report.text import one_line
 from soc_deploy_mcp.tools.metrics import QUERIES
@@ -97,19 +97,22 @@ class PmAgent:
     # --- the last boxes
 
     async def checks(self, plan: Plan, records: Sequence[Record]) -> tuple[Check, ...]:
+        serving = _serving(plan, records)
         return (
-            await self._monitoring(plan),
+            await self._monitoring(plan, serving),
             self._error_log(plan),
-            self._runbook(plan, records),
+            self._runbook(plan, serving, records),
             _open(
                 "post.review", "Post-deploy review scheduled", "not scheduled: no channel for reviews in this version"
             ),
         )
 
-    async def _monitoring(self, plan: Plan) -> Check:
+    async def _monitoring(self, plan: Plan, serving: Release | None) -> Check:
         """Does every figure that people look at have an answer now?"""
         title = "Monitoring dashboards verified"
-        source, slug = self.desk.metrics(plan.target), plan.new.slug
+        if serving is None:
+            return _open("post.monitoring", title, "nothing serves, so nothing is measured")
+        source, slug = self.desk.metrics(plan.target), serving.slug
         labels, queries = self.desk.labels(slug), QUERIES["envoy"]
         panels = {
             "requests": queries.total(labels),
@@ -152,12 +155,11 @@ class PmAgent:
             )
         return passed("post.logs", title, seen, figure)
 
-    def _runbook(self, plan: Plan, records: Sequence[Record]) -> Check:
+    def _runbook(self, plan: Plan, serving: Release | None, records: Sequence[Record]) -> Check:
         title = "Runbooks updated"
         path = self.desk.runbook_path.replace("{service}", plan.target.service)
         way = next((p for r in reversed(records) if isinstance(p := payload(r), WayBackSeen)), None)
-        current = plan if way is None or way.current == plan.new.version else None
-        if current is None:
+        if serving is None or serving.slug != plan.new.slug:
             return _open("post.runbook", title, "nothing changed for it: the release before serves again")
         ours = runbook.block(
             plan, way.back if way else None, records[0].run, self.desk.now(), several=self.desk.several
@@ -169,8 +171,8 @@ class PmAgent:
         seen = self._seen("runbook", path, "file", "write between the markers", path)
         return passed("post.runbook", title, seen, path)
 
-    async def incident(self, plan: Plan, records: Sequence[Record]) -> str:
-        made = incident(plan, records)
+    async def incident(self, plan: Plan, records: Sequence[Record], state: State) -> str:
+        made = incident(plan, records, state)
         path = f".soc-deploy/incidents/{made.run}"
         self.desk.write_text(f"{path}.json", canonical(made.to_json()).decode() + "\n")
         self.desk.write_text(f"{path}.md", markdown(made))
@@ -178,6 +180,12 @@ class PmAgent:
 
     def _seen(self, kind: str, subject: str, tool: str, query: str, figure: str) -> Evidence:
         return observed(kind, subject, tool=tool, query=query, figure=figure, at=self.desk.now())
+
+
+def _serving(plan: Plan, records: Sequence[Record]) -> Release | None:
+    """Who has users' requests at the end of a run."""
+    changes = [p for r in records if isinstance(p := payload(r), LineageChanged) and p.change == "active"]
+    return changes[-1].release if changes else plan.old
 
 
 def _open(id_: str, title: str, reason: str) -> Check:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from soc_deploy_mcp.actions.deploy import lineage as lin
 from soc_deploy_mcp.actions.deploy import migrations as mig
+from soc_deploy_mcp.actions.deploy.program import BY_HAND
 from soc_deploy_mcp.actions.deploy.readers import History, Traffic
 from soc_deploy_mcp.core.config import ServiceSpec, Settings
 from soc_deploy_mcp.core.config.service import GitArtifact
@@ -139,8 +140,8 @@ class Reading:
 
     async def metrics(self, target: Target) -> Evidence | None:
         health = await self.platform.metrics(target).health()
-        if not health:
-            return None
+        if not health or not self.platform.place(target).boot.exists():
+            return None  # nothing was deployed here yet, so there is nobody to be asked
         down = [h for h in health if not h.up]
         figure = f"{len(health) - len(down)} of {len(health)} pages answer"
         if down:
@@ -163,9 +164,10 @@ class Reading:
 
 
 def _ways_back(rows: Sequence[Record]) -> tuple[float, ...]:
-    """Seconds from each decision to go back until all traffic was back, as they were measured."""
-    backs = [p for row in rows if isinstance(p := payload(row), (GoingBack, TrafficBack))]
-    return tuple(p.seconds for p in backs if isinstance(p, TrafficBack))
+    """Seconds from a rollback's beginning until all traffic was back, as measured in rollbacks by hand: those started
+    the release first, as the next one will have to."""
+    by_hand = {row.run for row in rows if isinstance(p := payload(row), GoingBack) and p.code == BY_HAND}
+    return tuple(p.seconds for row in rows if isinstance(p := payload(row), TrafficBack) and row.run in by_hand)
 
 
 def _git_version() -> str:

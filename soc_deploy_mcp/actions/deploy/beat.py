@@ -52,6 +52,8 @@ class Beat:
         """
         with contextlib.suppress(DeployError):  # every effect carries the epoch; the first one that works fences too
             seen = await self._platform.observe(self._target)
+            if not seen.epoch:
+                return self  # nobody has ever written there
             await self._platform.renew(self._target, self._epoch, self._lease_s if seen.dead_man.armed else None)
         return self
 

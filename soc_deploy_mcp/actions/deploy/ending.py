@@ -40,10 +40,10 @@ class Ending:
     async def page(self, event: str, line: str, key: str) -> None:
         await self.ctx.emit(Announced(event=event, line=f"{self._what()}: {line}"), f"{key}/page")
 
-    async def incident(self, key: StepKey) -> None:
+    async def incident(self, key: StepKey, state: State = State.SUCCEEDED) -> None:
         async def write() -> str:
             records = await self.world.journal(self.ctx.run)
-            return await self.world.aftercare.incident(self.plan, records)
+            return await self.world.aftercare.incident(self.plan, records, state)
 
         if path := await self._done(key, "incident report", write):
             await self.ctx.emit(Recorded(what="incident", path=path), f"{key}/recorded")
@@ -54,7 +54,7 @@ class Ending:
             await self._impact()
         await self._way_back(state)
         if state in (State.ROLLED_BACK, State.NEEDS_OPERATOR):
-            await self.incident(StepKey("finish/incident"))
+            await self.incident(StepKey("finish/incident"), state)
         await self._checked("finish/checks", self._last_checks)
         line = await self._first_line(state)
         event = _EVENTS.get(state, "failed")

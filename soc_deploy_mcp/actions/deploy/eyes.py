@@ -40,6 +40,7 @@ class PlatformEyes:
         self.synthetic = False
         self._ended: dict[str, int] = {}  # instance -> exits and restarts of the new release seen so far
         self._ready_since: dict[str, float] = {}
+        self._edge: tuple[int, int] | None = None  # 5xx at the entry and of instances when the run began to count
 
     # --- before the first weight
 
@@ -67,6 +68,8 @@ class PlatformEyes:
         self.measured, self.synthetic = measured, synthetic
         kept = state or {}
         self._ended = dict(kept.get("ended", {}))
+        edge = kept.get("edge") or await self._made_by_router()
+        self._edge = (edge[0], edge[1]) if edge else None
         arms = {NEW: self._arm(self.plan.new), **({OLD: self._arm(self.plan.old)} if self.plan.old else {})}
         self.counter = ArmCounter(
             self.source,
@@ -147,7 +150,7 @@ class PlatformEyes:
         return any(now - self._ready_since[name] < self.plan.settings.judge.warmup for name in ready)
 
     def state(self) -> Any:
-        return {"counter": self.counter.to_json() if self.counter else None, "ended": self._ended}
+        return {"counter": self.counter.to_json() if self.counter else None, "ended": self._ended, "edge": self._edge}
 
     async def close(self) -> None:
         await self.probing.stop()
@@ -178,12 +181,18 @@ class PlatformEyes:
         return None
 
     async def lost(self) -> int | None:
-        """Answers 5xx that the router made without asking any instance, since the run's router started counting."""
+        """Answers 5xx that the router made without asking any instance, since this run began to count."""
+        now = await self._made_by_router()
+        if now is None or self._edge is None or now[0] < self._edge[0]:
+            return None  # not to be read, or the router began anew
+        return max(0, (now[0] - self._edge[0]) - (now[1] - self._edge[1]))
+
+    async def _made_by_router(self) -> tuple[int, int] | None:
+        """All 5xx at the entry, and those that came from or for an instance."""
         with suppress(SourceDown):
             now = self.clock.wall()
-            edge = await self.source.query(_EDGE_5XX, now)
-            upstream = await self.source.query(_UPSTREAM_5XX, now)
-            return max(0, round((edge[0].value if edge else 0.0) - (upstream[0].value if upstream else 0.0)))
+            edge, upstream = [await self.source.query(q, now) for q in (_EDGE_5XX, _UPSTREAM_5XX)]
+            return round(edge[0].value) if edge else 0, round(upstream[0].value) if upstream else 0
         return None
 
 

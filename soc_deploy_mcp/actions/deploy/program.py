@@ -31,6 +31,8 @@ from soc_deploy_mcp.core.event import (
 from soc_deploy_mcp.core.ids import Instant, StepKey
 from soc_deploy_mcp.engine.context import Aborted, Context, Json
 
+BY_HAND = "by hand"  # why a rollback goes back: somebody asked for it
+
 
 class BackWanted(Exception):
     """The rollout goes back. Carries the decision to the one place that does it."""
@@ -76,7 +78,7 @@ class Rollout:
             await self.ctx.emit(LineageChanged(change="registered", release=self.plan.new), "lineage/registered")
         else:
             why = self.plan.reason or "asked for by hand"
-            await self.ctx.emit(GoingBack(code="by hand", why=why, by="operator"), "rollback/decided")
+            await self.ctx.emit(GoingBack(code=BY_HAND, why=why, by="operator"), "rollback/decided")
             self.trail.decided = self.ctx.now()
         await self.ending.announce_start()
         for step in self.plan.steps:

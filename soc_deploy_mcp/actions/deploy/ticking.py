@@ -13,6 +13,7 @@ from soc_deploy_mcp.actions.deploy.judge import (
     StepInfo,
     Tick,
     Verdict,
+    Word,
     new_state,
     on_new_step,
     update,
@@ -25,6 +26,7 @@ from soc_deploy_mcp.core.ids import StepKey
 from soc_deploy_mcp.engine.context import Watching
 
 CHECKPOINT_S = 5.0
+GAP_S = 3.0
 
 
 class TickFile:
@@ -64,6 +66,7 @@ class Ticking:
         self.resumed = False
         self.paused: dict[str, Any] | None = None  # by whom and since when a person holds it
         self._saved_at = 0.0
+        self._told: tuple[Word, str] | None = None
 
     async def begin(self, measured: Measured, judged: dict[str, Any], planned: int, *, synthetic: bool) -> None:
         """From the checkpoint after a restart, else from what the last observation left, else anew."""
@@ -87,8 +90,9 @@ class Ticking:
         self.state, _ = update(self.state, self.seen.tick, self.specs)
         now = self.watch.now()
         said = verdict(self.state, self.specs, self.step, now)
-        if self.last is None or (self.last.word, self.last.metric) != (said.word, said.metric):
+        if self._is_news(said, now):
             await self._tell(said)
+            self._told = (said.word, said.metric)
         self.last = said
         if now - self._saved_at >= CHECKPOINT_S:
             await self.watch.save(self.left())
@@ -109,6 +113,12 @@ class Ticking:
     def requests(self) -> int:
         """Requests of the new release that were counted in this observation, users' and our own."""
         return max((r.canary.n for r in self.last.readings), default=0) if self.last else 0
+
+    def _is_news(self, said: Verdict, now: float) -> bool:
+        """A new word. A gap of a moment is none: our own probes make one after each shift."""
+        if said.word is Word.NO_DATA and now - (said.since or now) < GAP_S:
+            return False
+        return self._told != (said.word, said.metric)
 
     async def _tell(self, said: Verdict) -> None:
         told = VerdictGiven(

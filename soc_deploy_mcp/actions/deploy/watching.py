@@ -4,6 +4,7 @@ Each returns plain JSON: {"outcome": Outcome, "judged": what the next one goes o
 """
 
 import asyncio
+from math import inf
 from typing import Any
 
 from soc_deploy_mcp.actions.deploy import conclude
@@ -52,11 +53,8 @@ class Watcher:
     def _on_probes(self, measured: Measured) -> str:
         judge, smoke = self.plan.settings.judge, self.plan.new.spec.smoke_list
         paths = ", ".join(dict.fromkeys([*(one.path for one in smoke), *judge.synthetic_paths]))
-        users = "unknown" if measured.rps is None else f"{measured.rps:.1f}/s"
-        return (
-            f"judged on synthetic traffic ({judge.synthetic_rate:g}/s for each release on {paths}); users: {users}, "
-            f"too few to decide within a step"
-        )
+        users = "none counted yet" if measured.rps is None else f"{measured.rps:.1f}/s, too few to decide within a step"
+        return f"judged on synthetic traffic ({judge.synthetic_rate:g}/s for each release on {paths}); users: {users}"
 
     # --- with weight
 
@@ -103,7 +101,9 @@ class Watcher:
         measured = Measured.from_json(self.trail.measured["measured"]) if self.trail.measured else Measured()
         synthetic = self.trail.measured.get("synthetic", self.plan.settings.judge.synthetic != "off")
         specs = rules(self.plan, measured, one, synthetic=synthetic)
-        step = StepInfo(watch.started_at, looking.min_s, looking.max_s, self.plan.settings.judge.min_samples)
+        # Only who waits for acceptance is told that the time is over; a window that just passes is no HOLD.
+        limit = looking.max_s if looking.purpose == "accept" else inf
+        step = StepInfo(watch.started_at, looking.min_s, limit, self.plan.settings.judge.min_samples)
         key = StepKey(self.trail.step.key if self.trail.step else "observe")
         ticking = Ticking(watch, self.eyes, specs, step, self.world, key, weight)
         await ticking.begin(measured, self.trail.judged, ticks(self.plan), synthetic=synthetic)

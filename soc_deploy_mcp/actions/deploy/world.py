@@ -40,7 +40,7 @@ class Aftercare(Protocol):
         """Monitoring, logs, runbook: the boxes under Post-Deployment Actions."""
         ...
 
-    async def incident(self, plan: Plan, records: Sequence[Record]) -> str:
+    async def incident(self, plan: Plan, records: Sequence[Record], state: State) -> str:
         """Write the incident report; the path relative to the project."""
         ...
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from soc_deploy_mcp.core import event as ev
-from soc_deploy_mcp.core.event import Record
+from soc_deploy_mcp.core.event import Record, State
 from soc_deploy_mcp.core.ids import Instant
 from soc_deploy_mcp.core.model import Noun
 from soc_deploy_mcp.core.plan import Plan
@@ -39,7 +39,7 @@ class Incident(Noun):
     evidence: tuple[str, ...]
 
 
-def incident(plan: Plan, records: Sequence[Record]) -> Incident:
+def incident(plan: Plan, records: Sequence[Record], state: State) -> Incident:
     """Pure: the same rows give the same report. The release it is about is the one that was taken back."""
     about = plan.old if plan.action == "rollback" and plan.old else plan.new
     facts = _Facts(records)
@@ -50,7 +50,7 @@ def incident(plan: Plan, records: Sequence[Record]) -> Incident:
         environment=plan.target.environment,
         service=plan.target.service,
         trigger=f"{back[1].code}: {back[1].why}" if back else "unknown",
-        status=facts.status,
+        status=state.value,
         began=iso(facts.live) if facts.live else None,
         ended=iso(facts.home) if facts.home else None,
         impact=facts.impact,
@@ -70,7 +70,6 @@ class _Facts:
         self.back: tuple[Record, ev.GoingBack] | None = None
         self.live: Instant | None = None
         self.home: Instant | None = None
-        self.status = "not over"
         self.impact: dict[str, Any] = {}
         self.detection: dict[str, Any] = {}
         self.recovery: dict[str, Any] = {}
@@ -91,8 +90,6 @@ class _Facts:
                 self.impact = impact.to_json()
             case ev.VerdictGiven(word=word) as verdict if word not in ("CONTINUE", "ACCEPT"):
                 self.detection = self.detection or {**verdict.to_json(), "at": iso(record.at)}
-            case ev.Moved(state=state):
-                self.status = state.value
             case ev.Notice(untrusted=True, text=text):
                 self.logs = (*self.logs, one_line(text, 400))
 

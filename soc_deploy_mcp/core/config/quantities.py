@@ -1,6 +1,7 @@
 """Quantities as people write them in soc-deploy.yaml: `90s`, `<200ms`, `<0.1%`."""
 
 import re
+from decimal import Decimal
 from typing import Annotated
 
 from pydantic import BeforeValidator, PlainSerializer
@@ -21,7 +22,7 @@ def duration_text(value: float) -> str:
     for unit in ("d", "h", "m"):
         if value >= _UNITS[unit] and value % _UNITS[unit] == 0:
             return f"{int(value / _UNITS[unit])}{unit}"
-    return f"{value:g}s"
+    return f"{Decimal(str(value)).normalize():f}s"
 
 
 def _seconds_or_number(value: object) -> float:

@@ -75,9 +75,9 @@ def _sentence(problem: ErrorDetails) -> str:
         return f"one of {choices} is wanted" if "," in choices else f"this version takes {choices} only"
     if problem["type"] == "string_pattern_mismatch":
         return PATTERNS.get(str(context["pattern"]), "it does not look right")
-    message = _WORDS.get(problem["type"]) or problem["msg"].removeprefix("Value error, ")
-    message = message.replace("Input should be", "it must be")
-    return f"{message[:1].lower()}{message[1:]}"
+    if problem["type"] == "value_error":
+        return str(context["error"])
+    return _WORDS.get(problem["type"]) or problem["msg"].replace("Input should be", "it must be")
 
 
 def _shown(location: tuple[int | str, ...]) -> Iterator[int | str]:

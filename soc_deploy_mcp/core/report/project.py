@@ -117,7 +117,7 @@ def _said(said: ev.Payload | None) -> Iterable[Note]:
             yield Note(level="warning", text=one_line(f"{code}: {what}{more}", 600))
         case ev.Downtime(seconds=seconds):
             yield Note(level="note", text=f"downtime {seconds:.1f} s, measured at the entry")
-        case ev.Impact() as impact:
+        case ev.Impact() as impact if impact.requests_new or impact.lost:
             yield Note(level="note", text=_impact(impact))
         case ev.Recorded(what="incident", path=path):
             yield Note(level="note", text=f"incident report: {path}")

@@ -88,7 +88,7 @@ def show_end(link: Link, view: dict[str, Any], options: Options) -> None:
         print(link.call("report", run=view["id"], form="json"), end="")
         return
     text = link.call("report", run=view["id"], form="markdown")
-    if options.live:
+    if sys.stdout.isatty() and not options.plain:
         from soc_deploy_mcp.interfaces.cli import paint
 
         paint.report(text)

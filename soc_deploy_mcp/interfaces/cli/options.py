@@ -17,7 +17,7 @@ class Options(NamedTuple):
     @property
     def live(self) -> bool:
         """May the terminal be painted? Only where somebody looks at it."""
-        return not (self.json or self.plain) and sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
+        return not (self.json or self.plain) and sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
 
 
 def taken_off(argv: Sequence[str]) -> tuple[list[str], Options]:

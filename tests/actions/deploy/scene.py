@@ -145,7 +145,7 @@ class Scene:
     async def checks(self, plan: Plan, records: Sequence[Record]) -> tuple[Check, ...]:
         return ()
 
-    async def incident(self, plan: Plan, records: Sequence[Record]) -> str:
+    async def incident(self, plan: Plan, records: Sequence[Record], state: State) -> str:
         return ".soc-deploy/incidents/run.md"
 
     @asynccontextmanager

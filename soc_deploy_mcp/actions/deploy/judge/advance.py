@@ -9,6 +9,9 @@ from soc_deploy_mcp.actions.deploy.judge.state import Arms, MetricState
 from soc_deploy_mcp.actions.deploy.judge.ticks import ArmTick, Count, Tick, problem
 from soc_deploy_mcp.actions.deploy.judge.types import MetricSpec, Specs
 
+# Given that a tick holds one request of the new release, its share of that tick is no longer the weight: compared
+# tick by tick, sparse requests would lose most of what the old release's other ticks say.
+POOLED = 3
 BASELINE_MIN = 20  # requests of the old release in 60 s, below which it cannot vouch for the environment
 
 _NOTHING = Count(0, 0)
@@ -28,7 +31,7 @@ def untouched(spec: MetricSpec) -> MetricState:
 
 def in_new_step(m: MetricState, spec: MetricSpec) -> MetricState:
     """What ACCEPT needs begins anew."""
-    return replace(m, not_worse=_undecided(spec), step=Arms(), counted=False, ln_safe=-inf)
+    return replace(m, not_worse=_undecided(spec), pool=Arms(), step=Arms(), counted=False, ln_safe=-inf)
 
 
 def counts(arm: ArmTick | None, name: str, specs: Specs) -> tuple[Count | None, str]:
@@ -46,7 +49,12 @@ def advance(m: MetricState, spec: MetricSpec, tick: Tick, specs: Specs, planned:
     b, why_b = counts(tick.baseline, spec.name, specs) if specs.concurrent else (None, "")
     gap = f"new_release_{why_c}" if why_c else f"old_release_{why_b}" if why_b else ""
     both = c is not None and b is not None and c.n > 0 and b.n > 0
-    relative, not_worse = _compared(m, spec, c, b, planned) if c and b and both else (m.relative, m.not_worse)
+    relative, not_worse, pool = m.relative, m.not_worse, m.pool
+    if relative.mass and c is not None and b is not None:
+        pool = _added(pool, c, b)
+    if pool.n_c >= POOLED and pool.n_b > 0:
+        relative, not_worse = _compared(m, spec, pool, planned)
+        pool = Arms()
     recent = m.recent.seen(tick.at, b.n, b.x) if b is not None and m.guard.mass else m.recent
     vouches = specs.concurrent and recent.requests() >= BASELINE_MIN
     sick = vouches and recent.sick(_sick_line(spec))
@@ -61,6 +69,7 @@ def advance(m: MetricState, spec: MetricSpec, tick: Tick, specs: Specs, planned:
         floor=floor,
         guard=guard,
         not_worse=not_worse,
+        pool=pool,
         step=step,
         run=_added(m.run, c, b),
         recent=recent,
@@ -78,15 +87,12 @@ def advance(m: MetricState, spec: MetricSpec, tick: Tick, specs: Specs, planned:
     )
 
 
-def _compared(
-    m: MetricState, spec: MetricSpec, c: Count, b: Count, planned: int
-) -> tuple[e.Mixture, tuple[float, ...]]:
-    if not m.relative.mass:
-        return m.relative, m.not_worse
-    if c.x + b.x == 0:
+def _compared(m: MetricState, spec: MetricSpec, arms: Arms, planned: int) -> tuple[e.Mixture, tuple[float, ...]]:
+    if arms.x_c + arms.x_b == 0:
         return e.rest(m.relative, planned), m.not_worse
-    worse = e.compare(e.worse_ratios(spec.r0), spec.r0, c.n, c.x, b.n, b.x, spec.k_reject)
-    better = e.compare(e.better_ratios(spec.r_bad), spec.r_bad, c.n, c.x, b.n, b.x, spec.k_accept)
+    n_c, x_c, n_b, x_b = arms
+    worse = e.compare(e.worse_ratios(spec.r0), spec.r0, n_c, x_c, n_b, x_b, spec.k_reject)
+    better = e.compare(e.better_ratios(spec.r_bad), spec.r_bad, n_c, x_c, n_b, x_b, spec.k_accept)
     not_worse = tuple([old + new for old, new in zip(m.not_worse, better, strict=True)])
     return e.grow(m.relative, worse, planned), not_worse
 

@@ -10,7 +10,7 @@ from soc_deploy_mcp.actions.deploy.judge.types import MetricSpec, Specs, StepInf
 
 SILENCE_S = 30.0  # without a request for so long, and for ten expected ones, there is no traffic
 _EXPECTED = 10.0
-_UNHEARD = 7.0  # nats over all ticks: a live release is called silent in one rollout of a thousand at most
+_UNHEARD = 9.0  # nats over all ticks: a live release is called silent in one rollout of eight thousand at most
 _SIGMAS = 4.0  # chance that a cost cap must leave room for
 
 

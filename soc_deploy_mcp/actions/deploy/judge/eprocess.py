@@ -15,6 +15,7 @@ from functools import lru_cache
 from math import exp, inf, log, log1p
 
 _HUGE, _TINY = 1e100, 1e-100  # outside of these a mixture's masses are brought back to 1, the rest is in its scale
+_MOST = 700.0  # nats; the exponential of more is no float
 _LEAP = 50.0  # nats in one tick from which on the scale moves before the masses do
 
 
@@ -87,8 +88,10 @@ def _scaled(mass: float, scale: float) -> float:
 
 
 def _rescaled(mass: tuple[float, ...], peak: float, scale: float, tick: int) -> Mixture:
+    if peak == 0.0:
+        return Mixture(mass, 0.0, 0.0, tick)
     # The scale never goes below 0, so that a new start is never larger than it is written.
-    shift = max(log(peak), -scale) if peak > 0 else -scale
+    shift = max(log(peak), -scale, -_MOST)
     factor = exp(-shift)
     return Mixture(tuple([m * factor for m in mass]), 0.0, scale + shift, tick)
 

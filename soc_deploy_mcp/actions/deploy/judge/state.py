@@ -28,6 +28,7 @@ class MetricState:
     floor: Mixture
     guard: Mixture
     not_worse: tuple[float, ...]  # ACCEPT's comparison in this step, one sum of log-likelihood ratios an alternative
+    pool: Arms = NO_ARMS  # ticks that had too few requests to be compared one by one
     step: Arms = NO_ARMS
     run: Arms = NO_ARMS
     recent: Window = NO_WINDOW  # the old release
@@ -150,6 +151,7 @@ def _metric_json(m: MetricState) -> dict[str, Any]:
         "floor": _mixture_json(m.floor),
         "guard": _mixture_json(m.guard),
         "not_worse": list(m.not_worse),
+        "pool": list(m.pool),
         "step": list(m.step),
         "run": list(m.run),
         "recent": [[list(s) for s in part] for part in m.recent],
@@ -165,6 +167,7 @@ def _metric(data: Mapping[str, Any]) -> MetricState:
         floor=_mixture(data["floor"]),
         guard=_mixture(data["guard"]),
         not_worse=tuple(data["not_worse"]),
+        pool=Arms(*data["pool"]),
         step=Arms(*data["step"]),
         run=Arms(*data["run"]),
         recent=Window(*(tuple((s[0], s[1], s[2]) for s in part) for part in data["recent"])),

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
-from math import isfinite, log1p
+from math import isfinite, log, log1p
 from typing import Any
 
 from soc_deploy_mcp.actions.deploy.judge.advance import advance, counts, in_new_step, untouched
@@ -14,7 +14,8 @@ from soc_deploy_mcp.actions.deploy.judge.ticks import Tick
 from soc_deploy_mcp.actions.deploy.judge.types import Reading, Specs, Word
 
 MEMORY_FULL = 0.95  # of an instance's limit
-SUSPECT_S = 5.0  # so long the old release may show that it suffers too
+SUSPECT_S = 60.0  # so long the old release may show that it suffers too
+_LIKELY_WORSE = log(20)  # or until it is this much better
 
 
 def new_state(specs: Specs, planned_ticks: int) -> JudgeState:
@@ -80,8 +81,10 @@ def _after(state: JudgeState, tick: Tick, specs: Specs) -> JudgeState:
 
 def _without_suspicion(found: Fired, metrics: Mapping[str, MetricState], since: float | None, at: float) -> Fired:
     """An outage of both releases may hit the new one's requests first: the old one gets time to show it."""
-    waits = since is not None and at - since < SUSPECT_S and metrics[found.guard].vouches
-    return found._replace(guard="") if waits else found
+    if since is None or at - since >= SUSPECT_S:
+        return found
+    m = metrics[found.guard]
+    return found._replace(guard="") if m.vouches and m.ln_relative < _LIKELY_WORSE else found
 
 
 def _latched(before: Latch | None, found: Fired, tick: Tick, leak: bool) -> Latch | None:
