@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 from soc_deploy_mcp.actions.deploy import migrations as mig
+from soc_deploy_mcp.actions.deploy.figures import health_rows
 from soc_deploy_mcp.actions.deploy.gather import gather as gather_deploy
 from soc_deploy_mcp.actions.deploy.gather import serving
 from soc_deploy_mcp.actions.deploy.judge import Count, Measured, stage_power
@@ -14,12 +15,15 @@ from soc_deploy_mcp.actions.rollback.gather import gather as gather_rollback
 from soc_deploy_mcp.actions.rollback.plan import plan as plan_rollback
 from soc_deploy_mcp.core.config import Settings
 from soc_deploy_mcp.core.errors import DeployError
+from soc_deploy_mcp.core.event import HealthSeen
 from soc_deploy_mcp.core.evidence import Evidence, observed
 from soc_deploy_mcp.core.ids import Instant
 from soc_deploy_mcp.core.plan import Plan, StepPower
 from soc_deploy_mcp.core.release import Target
 from soc_deploy_mcp.core.request import Request
 from soc_deploy_mcp.personas.walk import baseline_digest
+
+HEALTH_WINDOW_S = 30.0
 
 
 @dataclass
@@ -53,6 +57,17 @@ class Devops:
             power = foresee(made, seen)
             made = made.model_copy(update={"advice": made.advice.model_copy(update={"power": power})})
         return made, (*seen.evidence, *self._about(request, made, seen))
+
+    async def health(self, plan: Plan) -> HealthSeen | None:
+        if plan.old is None:
+            return None
+        seen = await self.readers.platform.observe(plan.target)
+        figures = await self.readers.figures(plan, plan.old)
+        return HealthSeen(
+            release=plan.old.version,
+            window_s=HEALTH_WINDOW_S,
+            rows=health_rows(plan, figures, seen, plan.old.slug),
+        )
 
     async def baseline(self, plan: Plan) -> str:
         seen = await self.readers.platform.observe(plan.target)

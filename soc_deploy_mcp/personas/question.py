@@ -1,7 +1,9 @@
-"""What a person is asked before a run, rendered from the plan and nothing else. The same plan gives the same text."""
+"""What people are told and asked before a run, rendered from the plan. The same plan gives the same text."""
+
+from collections.abc import Iterator
 
 from soc_deploy_mcp.core.ids import RunId
-from soc_deploy_mcp.core.plan import Plan
+from soc_deploy_mcp.core.plan import Plan, StepPower
 from soc_deploy_mcp.core.times import short
 
 
@@ -26,3 +28,30 @@ def question(run: RunId, plan: Plan) -> str:
     lines += [f"  risk       {risk}" for risk in plan.advice.risks]
     lines.append("UNGOVERNED: no approver is enrolled; a yes is recorded without proof of a person")
     return "\n".join(lines)
+
+
+GATE = {
+    "nobody": "gate: nobody needs to approve it",
+    "flag": "gate: --auto-approve counts as approval A0, nobody was there",
+    "person": "gate: waits for a yes (soc-deploy approve RUN, or --auto-approve)",
+}
+
+
+def foretold(plan: Plan) -> Iterator[str]:
+    """What a dry run says of the plan: how long, what the judge could see in each step, where it could not go back."""
+    least, most = plan.advice.duration_s
+    yield f"duration: {short(least)} when all goes well, {short(most)} at most"
+    for step in plan.steps:
+        seen = [power for power in plan.advice.power if power.key == step.key]
+        if seen:
+            yield f"{step.row}: the judge could see {', '.join(_sight(power) for power in seen)}"
+    for candidate in plan.way_back.candidates:
+        if candidate.refused:
+            yield f"not a way back: {candidate.version}, {candidate.refused}"
+
+
+def _sight(power: StepPower) -> str:
+    if power.ratio is None:
+        return f"no regression of {power.metric}"
+    accepted = "not accepted in time" if power.accept_s is None else f"accepted after about {short(power.accept_s)}"
+    return f"{power.metric} x{power.ratio:.1f} (healthy: {accepted}, {power.accept_chance:.0%} in time)"

@@ -1,18 +1,22 @@
 """What devops-agent reads of the world before it plans: the repository, the machine, the metrics, the journal."""
 
+import asyncio
 import os
 import platform as machine
 import shutil
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from soc_deploy_mcp.actions.deploy import lineage as lin
 from soc_deploy_mcp.actions.deploy import migrations as mig
+from soc_deploy_mcp.actions.deploy.eyes import PlatformEyes
 from soc_deploy_mcp.actions.deploy.program import BY_HAND
 from soc_deploy_mcp.actions.deploy.readers import History, Traffic
+from soc_deploy_mcp.actions.deploy.sight import Figures
 from soc_deploy_mcp.core.config import ServiceSpec, Settings
 from soc_deploy_mcp.core.config.service import GitArtifact
 from soc_deploy_mcp.core.errors import DeployError
@@ -20,6 +24,7 @@ from soc_deploy_mcp.core.event import GoingBack, LineageChanged, Record, Traffic
 from soc_deploy_mcp.core.evidence import Evidence, observed
 from soc_deploy_mcp.core.ids import Instant
 from soc_deploy_mcp.core.metrics import SourceDown
+from soc_deploy_mcp.core.plan import Plan
 from soc_deploy_mcp.core.release import Artifact, Release, Target
 from soc_deploy_mcp.engine.clock import Clock
 from soc_deploy_mcp.engine.history import History as Runs
@@ -28,11 +33,13 @@ from soc_deploy_mcp.tools.git import Reader as Git
 from soc_deploy_mcp.tools.local import LocalPlatform, artifacts
 from soc_deploy_mcp.tools.metrics import QUERIES
 from soc_deploy_mcp.tools.metrics.counts import Unknown
+from soc_deploy_mcp.tools.metrics.history import Measured as Counted
 from soc_deploy_mcp.tools.metrics.history import recent
 from soc_deploy_mcp.tools.migrations import checksum
 from soc_deploy_mcp.tools.secrets import Secrets
 
 TRAFFIC_S = 30.0
+LOOK_TWICE = 12  # quarters of a second
 CONFIG_FILE = "soc-deploy.yaml"
 
 
@@ -150,17 +157,28 @@ class Reading:
         return self._seen("metrics", target.name, "scrape health", figure, {"up": router is not None and router.up})
 
     async def traffic(self, target: Target, active: Release, settings: Settings) -> Traffic:
-        source, labels = self.platform.metrics(target), self.platform.labels(active.slug)
-        try:
-            seen = await recent(source, QUERIES["envoy"], labels, self.now(), TRAFFIC_S)
-        except SourceDown:
-            return Traffic()
+        seen = await self._counted(target, active)
         if isinstance(seen, Unknown):
             return Traffic()
         rps = seen.rps or 0.0
         figure = f"{rps:.1f} requests/s to {active.version}, {seen.requests.x} of {seen.requests.n} failed"
         evidence = self._seen("traffic", target.name, f"router counters, {TRAFFIC_S:.0f} s", figure)
         return Traffic(rps=seen.rps, error_rate=seen.error_ratio, evidence=evidence)
+
+    async def _counted(self, target: Target, active: Release) -> Counted | Unknown:
+        """The last seconds of users' requests. A daemon that was just started has to look twice first."""
+        source, labels = self.platform.metrics(target), self.platform.labels(active.slug)
+        seen: Counted | Unknown = Unknown("not asked")
+        for _ in range(LOOK_TWICE):
+            with suppress(SourceDown):
+                seen = await recent(source, QUERIES["envoy"], labels, self.now(), TRAFFIC_S)
+            if not isinstance(seen, Unknown):
+                break
+            await asyncio.sleep(0.25)
+        return seen
+
+    async def figures(self, plan: Plan, release: Release) -> Figures:
+        return await PlatformEyes(self.platform, plan, self.clock).figures(release.slug, TRAFFIC_S)
 
 
 def _ways_back(rows: Sequence[Record]) -> tuple[float, ...]:

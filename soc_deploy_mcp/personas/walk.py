@@ -16,7 +16,9 @@ from soc_deploy_mcp.core.event import (
     ErrorSeen,
     EvidenceSeen,
     Finished,
+    HealthSeen,
     Moved,
+    Notice,
     PlanMade,
     State,
 )
@@ -28,7 +30,7 @@ from soc_deploy_mcp.engine.approvals import Approval, Approvals, Ask, needed
 from soc_deploy_mcp.engine.approvals.desk import APPROVED, REJECTED
 from soc_deploy_mcp.engine.context import Aborted, Passage, Walking
 from soc_deploy_mcp.personas import preflight
-from soc_deploy_mcp.personas.question import question
+from soc_deploy_mcp.personas.question import GATE, foretold, question
 
 WAIT_S = 24 * 3600.0
 
@@ -42,6 +44,10 @@ class Lead(Protocol):
 
     async def tests(self, plan: Plan) -> Sequence[Evidence]:
         """Run the project's tests for the artifact of the plan. E_TESTS_MISSING when there are none."""
+        ...
+
+    async def health(self, plan: Plan) -> HealthSeen | None:
+        """How the active release is now, against the targets. None: nothing serves."""
         ...
 
     async def baseline(self, plan: Plan) -> str:
@@ -100,6 +106,7 @@ async def _walk(ctx: Walking, errand: Errand) -> None:
     if blocking := [check for check in checks if check.blocks]:
         raise Refused(_blocked(blocking), _error_of(blocking, errand.request))
     if errand.request.dry_run:
+        await _foretell(ctx, errand, plan)
         await _end(ctx, State.DRY_RUN, "nothing was executed")
         return
     await _through(ctx, errand, plan)
@@ -118,6 +125,20 @@ async def _checked(ctx: Walking, errand: Errand, plan: Plan, evidence: Sequence[
     for check in checks:
         await ctx.emit(CheckMade(check=check), f"check/{check.id}")
     return checks
+
+
+async def _foretell(ctx: Walking, errand: Errand, plan: Plan) -> None:
+    """What a dry run shows besides the plan: how the active release is, what the judge could see, what would block."""
+    if health := await errand.lead.health(plan):
+        await ctx.emit(health, "health")
+    who = needed(errand.request.action, plan.settings.environment, auto_approve=errand.request.auto_approve)
+    lines = [*foretold(plan), GATE[who]]
+    try:
+        await errand.lead.free()
+    except DeployError as held:
+        lines.append(f"gate: {held.what}")
+    for number, line in enumerate(lines):
+        await ctx.emit(Notice(level="note", text=line), f"foretold/{number}")
 
 
 # --- the gate

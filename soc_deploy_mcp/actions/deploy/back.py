@@ -46,12 +46,13 @@ class GoingBackProgram:
         await self.ctx.emit(GoingBack(code=back.code, why=back.why, by=back.by), "back/decided")
         decided = self.ctx.now()
         await self.ctx.emit(Moved(state=State.ABORTING, reason=back.code, why=back.why), "back/state")
+        await self._close_row(back)
         state = State.ROLLED_BACK if self.trail.touched else State.FAILED_NO_CHANGE
         if self.plan.action == "rollback" and back.code != "operator":
             state = State.NEEDS_OPERATOR  # the way back itself did not work: a person names the next release
         try:
             if self.trail.touched:
-                await self._traffic(decided, back)
+                await self._traffic(decided)
             await self._row("back/stop", f"Drain and stop {self.plan.new.version}", self._stop)
             if self.trail.touched and self.plan.old is not None:
                 await self._verify()
@@ -70,8 +71,7 @@ class GoingBackProgram:
             return False
         return self.trail.touched or back.code not in NOT_ITS_FAULT
 
-    async def _traffic(self, decided: float, back: GoBack) -> None:
-        await self._close_row(back)
+    async def _traffic(self, decided: float) -> None:
         old = self.plan.old
         row = f"Shift traffic to {old.version} (100 %)" if old else "Take all traffic away"
         await self._row("back/shift", row, self._reverse if self.trail.old_shrunk else self._flip)

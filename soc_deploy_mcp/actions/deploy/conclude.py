@@ -31,7 +31,7 @@ def conclusion(watch: Watch, verdict: Verdict, sick_since: float | None, seen: i
     if verdict.failure:
         return Outcome(end="bad", code=code(verdict), why=why(verdict), seconds=spent)
     silent = verdict.word is Word.NO_DATA and verdict.reason != "no_traffic"
-    if silent and now - (verdict.since or now) >= NO_DATA_GRACE_S:
+    if silent and verdict.since is not None and now - verdict.since >= NO_DATA_GRACE_S:
         return Outcome(end="no_data", code=code(verdict), why=why(verdict), seconds=spent)
     if sick_since is not None and now - sick_since >= ENV_GRACE_S:
         reason = f"both releases are sick for {ENV_GRACE_S:.0f} s ({verdict.metric})"

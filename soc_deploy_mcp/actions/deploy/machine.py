@@ -6,7 +6,7 @@ Priority when several orders wait: abort > pause > resume, promote.
 from dataclasses import dataclass
 from typing import Literal
 
-from soc_deploy_mcp.core.event import GoingBack, Moved, Record, State, VerdictGiven, payload
+from soc_deploy_mcp.core.event import Finished, GoingBack, Moved, Record, State, VerdictGiven, payload
 
 Verb = Literal["pause", "resume", "promote", "abort", "approve", "reject"]
 
@@ -57,6 +57,8 @@ def standing(records: list[Record]) -> Standing:
                 now = Standing(shape.state, shape.reason, shape.why, now.rejected, now.going_back)
             case GoingBack():
                 now = Standing(now.state, now.reason, now.why, now.rejected, going_back=True)
+            case Finished():
+                now = Standing(shape.state, shape.reason, shape.first_line, now.rejected, now.going_back)
             case VerdictGiven() if shape.word in ("REJECT", "ABSOLUTE", "CRASH", "BUDGET"):
                 now = Standing(now.state, now.reason, now.why, f"{shape.word} {shape.metric}".strip(), now.going_back)
             case _:

@@ -10,6 +10,7 @@ from soc_deploy_mcp.actions.deploy.beat import Beat
 from soc_deploy_mcp.actions.deploy.carry import Carrier
 from soc_deploy_mcp.actions.deploy.decide import Again, GoBack, GoOn, Outcome, Pause
 from soc_deploy_mcp.actions.deploy.ending import Ending
+from soc_deploy_mcp.actions.deploy.machine import may_follow
 from soc_deploy_mcp.actions.deploy.migrations import MigrationRan
 from soc_deploy_mcp.actions.deploy.trail import Trail
 from soc_deploy_mcp.actions.deploy.watching import Watcher
@@ -296,6 +297,9 @@ class Rollout:
         return self.plan.settings.deploy.pause_expires
 
     async def _moved(self, state: State, key: str, reason: str = "", why: str = "") -> None:
+        if not may_follow(self.trail.state, state):
+            raise DeployError("E_INTERNAL", f"{state} cannot follow {self.trail.state}", "a defect of ours")
+        self.trail.state = state
         await self.ctx.emit(Moved(state=state, reason=reason, why=why), key)
 
     async def _told_cut_off(self, result: Json, key: StepKey) -> None:

@@ -6,9 +6,11 @@ from typing import Protocol
 
 from soc_deploy_mcp.actions.deploy.lineage import Lineage
 from soc_deploy_mcp.actions.deploy.migrations import Applied
+from soc_deploy_mcp.actions.deploy.sight import Figures
 from soc_deploy_mcp.core.config import ServiceSpec, Settings
 from soc_deploy_mcp.core.evidence import Evidence
 from soc_deploy_mcp.core.ids import Instant
+from soc_deploy_mcp.core.plan import Plan
 from soc_deploy_mcp.core.platform import PlatformReader
 from soc_deploy_mcp.core.release import Artifact, Release, Target
 
@@ -60,6 +62,10 @@ class Readers(Protocol):
         ...
 
     async def traffic(self, target: Target, active: Release, settings: Settings) -> Traffic: ...
+
+    async def figures(self, plan: Plan, release: Release) -> Figures:
+        """Response time, errors, CPU, memory of a release just now; unknown where nobody counted."""
+        ...
 
     def now(self) -> Instant: ...
 

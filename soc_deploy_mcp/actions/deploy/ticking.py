@@ -116,7 +116,7 @@ class Ticking:
 
     def _is_news(self, said: Verdict, now: float) -> bool:
         """A new word. A gap of a moment is none: our own probes make one after each shift."""
-        if said.word is Word.NO_DATA and now - (said.since or now) < GAP_S:
+        if said.word is Word.NO_DATA and said.since is not None and now - said.since < GAP_S:
             return False
         return self._told != (said.word, said.metric)
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Any
 
-from soc_deploy_mcp.core.event import HealthRow
+from soc_deploy_mcp.core.event import HealthRow, State
 from soc_deploy_mcp.core.ids import Instant
 from soc_deploy_mcp.core.plan import Shift, Step
 
@@ -11,6 +11,7 @@ from soc_deploy_mcp.core.plan import Shift, Step
 @dataclass
 class Trail:
     phase: str = "RUNNING"
+    state: State = State.RUNNING
     step: Step | None = None  # the one that was begun last
     open: bool = False  # … and has not ended
     step_started: Instant | None = None

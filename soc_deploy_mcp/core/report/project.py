@@ -60,11 +60,11 @@ def project(records: Sequence[Record]) -> Report:
         _read(seen, record)
     return Report(
         summary=_summary(seen),
-        checklist=tuple(box(title, seen.checks.get(id_), _unreached(seen)) for id_, title in CHECKLIST),
+        checklist=tuple(box(title, seen.checks.get(id_), _unreached(seen, id_)) for id_, title in CHECKLIST),
         steps=tuple(_steps(seen)),
         health=tuple(_health(seen)),
         rollback=_rollback(seen),
-        post=tuple(box(title, seen.checks.get(id_), _unreached(seen)) for id_, title in POST),
+        post=tuple(box(title, seen.checks.get(id_), _unreached(seen, id_)) for id_, title in POST),
         notes=tuple(_notes(seen, records)),
         head=records[-1].hash,
     )
@@ -266,8 +266,10 @@ def _triggered(seen: _Seen) -> str:
     return f"Yes: {back.code}, {when}, traffic back after {max(seen.traffic_back.seconds, 0.1):.1f} s"
 
 
-def _unreached(seen: _Seen) -> str:
+def _unreached(seen: _Seen, check: str) -> str:
     """Why a box has no check at all."""
+    if seen.opened.request.action == "rollback" and check in ("g.tests", "g.scan_ran"):
+        return "not applicable to a rollback"
     if seen.state is State.DRY_RUN:
         return "not run (dry run)"
     return "not reached" if seen.state.terminal else "not yet"
