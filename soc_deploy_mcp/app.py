@@ -5,8 +5,9 @@ import os
 import secrets as dice
 import sys
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +15,7 @@ from soc_deploy_mcp.core.canonical import digest
 from soc_deploy_mcp.core.config import Config
 from soc_deploy_mcp.core.config.settings import Notify
 from soc_deploy_mcp.core.errors import DeployError
-from soc_deploy_mcp.core.evidence import Evidence
 from soc_deploy_mcp.core.ids import RunId, TargetId
-from soc_deploy_mcp.core.plan import Plan
 from soc_deploy_mcp.core.redaction import Redactor
 from soc_deploy_mcp.core.release import Target
 from soc_deploy_mcp.engine.approvals import Approvals
@@ -30,6 +29,7 @@ from soc_deploy_mcp.interfaces.application import messages, records
 from soc_deploy_mcp.interfaces.application.application import Application
 from soc_deploy_mcp.interfaces.application.parts import Parts
 from soc_deploy_mcp.interfaces.application.programs import Programs
+from soc_deploy_mcp.personas.project_tests import tested
 from soc_deploy_mcp.tools.local import LocalPlatform, scrape
 from soc_deploy_mcp.tools.metrics import LocalSource, Reader
 from soc_deploy_mcp.tools.project import root as project_root
@@ -76,9 +76,9 @@ class Sources:
 
 
 @asynccontextmanager
-async def build(home: Path, environ: Mapping[str, str]) -> AsyncIterator[Application]:
+async def build(home: Path, environ: Mapping[str, str], redactor: Redactor | None = None) -> AsyncIterator[Application]:
     """The application on a state home, carrying every run that nobody carries; let go of at the end."""
-    redactor = Redactor()
+    redactor = redactor or Redactor()
     store = Sqlite(home / "journal.db")
     await store.open()
     secrets, clock = Secrets(environ, redactor), SystemClock()
@@ -107,7 +107,7 @@ async def build(home: Path, environ: Mapping[str, str]) -> AsyncIterator[Applica
         new_id=lambda: dice.token_hex(16),
         config=_config,
         watched=sources.watched,
-        run_tests=lambda plan, config: _tests(plan, config, environ, redactor),
+        run_tests=partial(tested, environ=environ, redactor=redactor, now=clock.wall),
     )
     programs = Programs(parts)
     runner.register("walk/1", programs.walk, replays=False)
@@ -140,10 +140,6 @@ def _notify(project: str) -> Notify:
         return Notify()
 
 
-async def _tests(plan: Plan, config: Config, environ: Mapping[str, str], redactor: Redactor) -> Sequence[Evidence]:
-    return [await tests_run.run(plan.new.artifact, config.pipeline.commands.test, environ=environ, redactor=redactor)]
-
-
 def _redacted(redactor: Redactor, body: dict[str, Any]) -> dict[str, Any]:
     """What is written to the journal. A release is started from what is written, so its settings keep their keys; they
     were refused before if a value in them looked like a secret."""
@@ -163,15 +159,24 @@ def _texts(redactor: Redactor, value: Any) -> Any:
 
 
 def main(argv: Sequence[str]) -> int:
-    """`python -P -m soc_deploy_mcp.app daemon`: the process in which runs live."""
-    from soc_deploy_mcp.interfaces.daemon import server
+    """`python -P -m soc_deploy_mcp.app daemon|serve`: the process in which runs live; `serve` lives in a chat's own."""
     from soc_deploy_mcp.interfaces.daemon.paths import Paths, home_of
 
-    if list(argv) != ["daemon"]:
-        sys.stderr.write("usage: python -m soc_deploy_mcp.app daemon\n")
+    if list(argv) not in (["daemon"], ["serve"]):
+        sys.stderr.write("usage: python -m soc_deploy_mcp.app daemon|serve\n")
         return 64
-    paths = Paths.of(home_of(os.environ))
-    return server.run(paths, lambda: build(Path(paths.home), os.environ))
+    paths, redactor = Paths.of(home_of(os.environ)), Redactor()
+
+    def app() -> AbstractAsyncContextManager[Application]:
+        return build(Path(paths.home), os.environ, redactor)
+
+    if argv[0] == "daemon":
+        from soc_deploy_mcp.interfaces.daemon import server
+
+        return server.run(paths, app, redactor=redactor)
+    from soc_deploy_mcp.interfaces.mcp import in_process
+
+    os._exit(in_process.run(paths, app, redactor=redactor))  # a thread of the SDK may still read stdin
 
 
 if __name__ == "__main__":

@@ -76,9 +76,6 @@ class Facts:
             return Missing(f"no {kind}" if not found else f"{len(found)} subjects of {kind}")
         return self.get(kind, found[0].subject, max_age)
 
-    def with_more(self, evidence: Iterable[Evidence]) -> "Facts":
-        return Facts((*self.all, *evidence), self.now)
-
 
 class CheckState(StrEnum):
     PASSED = "passed"

@@ -3,7 +3,8 @@
 Priority when several orders wait: abort > pause > resume, promote.
 """
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from soc_deploy_mcp.core.event import Finished, GoingBack, Moved, Record, State, VerdictGiven, payload
@@ -47,23 +48,28 @@ class Standing:
     going_back: bool = False
 
 
-def standing(records: list[Record]) -> Standing:
+def standing(records: Iterable[Record]) -> Standing:
     """Fold the rows of a run, in order."""
     now = Standing(State.DRAFT)
     for record in records:
-        shape = payload(record)
-        match shape:
-            case Moved():
-                now = Standing(shape.state, shape.reason, shape.why, now.rejected, now.going_back)
-            case GoingBack():
-                now = Standing(now.state, now.reason, now.why, now.rejected, going_back=True)
-            case Finished():
-                now = Standing(shape.state, shape.reason, shape.first_line, now.rejected, now.going_back)
-            case VerdictGiven() if shape.word in ("REJECT", "ABSOLUTE", "CRASH", "BUDGET"):
-                now = Standing(now.state, now.reason, now.why, f"{shape.word} {shape.metric}".strip(), now.going_back)
-            case _:
-                pass
+        now = after(now, record)
     return now
+
+
+def after(now: Standing, record: Record) -> Standing:
+    """Where a run stands after one more row."""
+    shape = payload(record)
+    match shape:
+        case Moved():
+            return replace(now, state=shape.state, reason=shape.reason, why=shape.why)
+        case Finished():
+            return replace(now, state=shape.state, reason=shape.reason, why=shape.first_line)
+        case GoingBack():
+            return replace(now, going_back=True)
+        case VerdictGiven() if shape.word in ("REJECT", "ABSOLUTE", "CRASH", "BUDGET"):
+            return replace(now, rejected=f"{shape.word} {shape.metric}".strip())
+        case _:
+            return now
 
 
 def refusal(standing_now: Standing, verb: Verb) -> str:

@@ -3,13 +3,14 @@
 from collections.abc import AsyncIterator, Sequence
 from typing import Any, Literal
 
-from soc_deploy_mcp.actions.deploy.machine import refusal, standing
+from soc_deploy_mcp.actions.deploy.machine import Standing, refusal, standing
+from soc_deploy_mcp.actions.deploy.machine import after as after_row
 from soc_deploy_mcp.core.command.grammar import parse
 from soc_deploy_mcp.core.command.known import Known
 from soc_deploy_mcp.core.command.render import render
 from soc_deploy_mcp.core.config import Config
 from soc_deploy_mcp.core.errors import DeployError
-from soc_deploy_mcp.core.event import PlanMade, Record, RunOpened, State, payload
+from soc_deploy_mcp.core.event import PlanMade, Record, RunOpened, State, StepEnded, payload
 from soc_deploy_mcp.core.ids import RunId
 from soc_deploy_mcp.core.release import Target
 from soc_deploy_mcp.core.report import markdown, project
@@ -89,22 +90,28 @@ class Application:
 
     async def follow(self, run: str, caller: Caller, after: int = 0) -> AsyncIterator[Progress]:
         found = await self._mine(run, caller)
-        seen: list[Record] = []
+        where, done, total = Standing(State.DRAFT), 0, 0
         async for record in self.parts.journal.tail(found.id):
-            seen.append(record)
+            where = after_row(where, record)
+            shape = payload(record)
+            done += isinstance(shape, StepEnded) and shape.status != "not_run"
+            total = len(shape.plan.steps) if isinstance(shape, PlanMade) else total
             if record.seq <= after:
                 continue
             text = self.parts.redactor.text(said(record))
-            state = standing(seen).state
-            stops = state is State.WAITING_APPROVAL or record.kind == "finished"
+            stops = record.kind == "finished" or await self._waits_now(where, found.id)
             if text or stops:
-                done, _ = views.progress(project(seen))
-                total = next((len(p.plan.steps) for r in seen if isinstance(p := payload(r), PlanMade)), 0)
                 yield Progress(
-                    seq=record.seq, at=record.at, text=text, done=done, total=total, state=state, stops=stops
+                    seq=record.seq, at=record.at, text=text, done=done, total=total, state=where.state, stops=stops
                 )
             if stops:
                 return
+
+    async def _waits_now(self, where: Standing, run: RunId) -> bool:
+        """A run that waited once and was approved since is not waiting: whoever follows it later goes on."""
+        if where.state is not State.WAITING_APPROVAL:
+            return False
+        return (await self.parts.runs.get(run)).state is State.WAITING_APPROVAL
 
     async def live(self, run: str, caller: Caller) -> dict[str, Any]:
         found = await self._mine(run, caller)

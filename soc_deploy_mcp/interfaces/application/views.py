@@ -25,7 +25,7 @@ def view(run: Run, records: Sequence[Record], approval: Approval | None, *, join
     """Pure: the same rows give the same view."""
     opened = payload(records[0])
     assert isinstance(opened, RunOpened)
-    report, where = project(records), standing(list(records))
+    report, where = project(records), standing(records)
     plan = next((p.plan for r in reversed(records) if isinstance(p := payload(r), PlanMade)), None)
     waiting = _waiting(approval) if run.state is State.WAITING_APPROVAL else None
     finished = next((p for r in reversed(records) if isinstance(p := payload(r), Finished)), None)

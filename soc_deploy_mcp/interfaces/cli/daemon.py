@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from soc_deploy_mcp.interfaces.cli.arguments import Arguments
 from soc_deploy_mcp.interfaces.cli.options import Options
@@ -10,7 +11,7 @@ from soc_deploy_mcp.interfaces.cli.output import show_json
 
 
 def run(words: Sequence[str], options: Options) -> int:
-    from soc_deploy_mcp.interfaces.daemon.client import Client
+    from soc_deploy_mcp.interfaces.daemon.client import Client, stop
 
     arguments = Arguments("daemon", "daemon start|stop|status [--force]")
     arguments.add_argument("verb", choices=("start", "stop", "status"))
@@ -19,16 +20,22 @@ def run(words: Sequence[str], options: Options) -> int:
     if asked.verb == "start":
         with Client.open() as client:
             return _shown(client.call("daemon.status"), options)
+    if asked.verb == "stop":
+        return _stopped(stop(force=asked.force))
     running = Client.running()
     if running is None:
         print("no daemon runs")
-        return 1 if asked.verb == "status" else 0
+        return 1
     with running as client:
-        if asked.verb == "status":
-            return _shown(client.call("daemon.status"), options)
-        stopped = client.call("daemon.stop", force=asked.force)
-        open_ = stopped["open_runs"]
-        print(f"stopped (pid {stopped['pid']})" + (f"; {open_} run(s) resume at the next start" if open_ else ""))
+        return _shown(client.call("daemon.status"), options)
+
+
+def _stopped(stopped: dict[str, Any] | None) -> int:
+    if stopped is None:
+        print("no daemon runs")
+        return 0
+    left = stopped["open_runs"]
+    print(f"stopped (pid {stopped['pid']})" + (f"; {left} run(s) resume at the next start" if left else ""))
     return 0
 
 

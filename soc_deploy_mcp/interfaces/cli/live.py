@@ -111,9 +111,7 @@ def _evidence(board: dict[str, Any], now: float) -> RenderableType:
             _counts(reading["canary"]),
             _counts(reading["baseline"]),
             _proof(reading["ln_worse"], reading["ln_worse_needed"], "red"),
-            "[green]accepted[/]"
-            if reading["accepted"]
-            else _proof(reading["ln_safe"], reading["ln_safe_needed"], "green"),
+            _safe(reading),
         )
     return table
 

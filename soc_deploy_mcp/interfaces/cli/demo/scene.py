@@ -21,6 +21,9 @@ from soc_deploy_mcp.interfaces.cli.options import Options
 from soc_deploy_mcp.interfaces.cli.output import say, show_json
 
 
+PORTS = [8080, *range(18080, 18200)]
+
+
 class Played(NamedTuple):
     act: Act
     exit: int
@@ -92,7 +95,7 @@ def _set_up(folder: Path | None) -> Stage:
 
 def _free_port() -> int:
     """Outside the instances' range and the usual ephemeral one."""
-    for port in (8080, *range(18080, 18200)):
+    for port in PORTS:
         with socket.socket() as probe:
             try:
                 probe.bind(("127.0.0.1", port))
@@ -157,7 +160,7 @@ def _told(stage: Stage, played: Sequence[Played], summary: dict[str, Any], optio
 def _innocent_failures(summary: dict[str, Any]) -> int:
     """Failures that were not a bad version's own answer: there must be none."""
     bad = {act.bad for act in ACTS if act.bad}
-    excused = sum(tally["failed"] - tally["lost"] for v, tally in summary["by_version"].items() if v in bad)
+    excused: int = sum(tally["failed"] - tally["lost"] for v, tally in summary["by_version"].items() if v in bad)
     return int(summary["failed"]) - excused
 
 
