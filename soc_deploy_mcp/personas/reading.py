@@ -13,6 +13,7 @@ from pathlib import Path
 
 from soc_deploy_mcp.actions.deploy import lineage as lin
 from soc_deploy_mcp.actions.deploy import migrations as mig
+from soc_deploy_mcp.actions.deploy.baseline import requests_a_second
 from soc_deploy_mcp.actions.deploy.eyes import PlatformEyes
 from soc_deploy_mcp.actions.deploy.program import BY_HAND
 from soc_deploy_mcp.actions.deploy.readers import History, Traffic
@@ -160,10 +161,11 @@ class Reading:
         seen = await self._counted(target, active)
         if isinstance(seen, Unknown):
             return Traffic()
-        rps = seen.rps or 0.0
+        source, labels = self.platform.metrics(target), self.platform.labels(active.slug)
+        rps = await requests_a_second(source, QUERIES["envoy"], labels, self.now()) or 0.0
         figure = f"{rps:.1f} requests/s to {active.version}, {seen.requests.x} of {seen.requests.n} failed"
         evidence = self._seen("traffic", target.name, f"router counters, {TRAFFIC_S:.0f} s", figure)
-        return Traffic(rps=seen.rps, error_rate=seen.error_ratio, evidence=evidence)
+        return Traffic(rps=rps, error_rate=seen.error_ratio, evidence=evidence)
 
     async def _counted(self, target: Target, active: Release) -> Counted | Unknown:
         """The last seconds of users' requests. A daemon that was just started has to look twice first."""

@@ -16,7 +16,8 @@ from soc_deploy_mcp.tools.metrics.history import ever, latency_history, recent, 
 from soc_deploy_mcp.tools.metrics.routers import RouterQueries
 
 HOUR_S = 3600.0
-RATE_S = 30.0
+RATE_S, JUST_NOW_S = 30.0, 5.0
+ENOUGH = 50  # requests that make the shorter look worth something
 PAIR_S = 2.0
 PAIRS_BACK_S = 600.0
 PROBE_BOUNDS_MS = (25, 50, 75, 100, 150, 200, 250, 300, 400, 500, 750, 1000, 2500, 5000, 10000)
@@ -26,16 +27,29 @@ async def measured_by_router(
     source: MetricsSource, queries: RouterQueries, labels: ArmLabels, plan: Plan, at: float
 ) -> Measured:
     """The last hour's errors, the last ten minutes' latency, the last seconds' rate; nothing that was not counted."""
-    now = await recent(source, queries, labels, at, RATE_S)
+    rate = await requests_a_second(source, queries, labels, at)
     hour = await recent(source, queries, labels, at, HOUR_S)
     whole = await ever(source, queries, labels, at) if isinstance(hour, Unknown) else hour
     timed = await latency_history(source, queries, labels, at)
-    measured = Measured(rps=None if isinstance(now, Unknown) else now.rps)
+    measured = Measured(rps=rate)
     if not isinstance(whole, Unknown) and whole.requests.n:
         measured = replace(measured, before={"errors": Count(*whole.requests)})
     if isinstance(timed, Unknown) or not timed.buckets:
         return measured
     return await _with_latency(measured, timed, source, queries, labels, plan, at)
+
+
+async def requests_a_second(
+    source: MetricsSource, queries: RouterQueries, labels: ArmLabels, at: float
+) -> float | None:
+    """Users' requests a second over the last half minute, or over its last seconds where a release that took over only
+    now would look like one that nobody visits. None: nothing was counted."""
+    long, short = [await recent(source, queries, labels, at, seconds) for seconds in (RATE_S, JUST_NOW_S)]
+    if isinstance(long, Unknown) or long.rps is None:
+        return None
+    if isinstance(short, Unknown) or short.rps is None or short.requests.n < ENOUGH:
+        return long.rps
+    return short.rps if short.rps > 2 * long.rps else long.rps
 
 
 async def _with_latency(

@@ -21,7 +21,7 @@ from soc_deploy_mcp.interfaces.cli.options import Options
 from soc_deploy_mcp.interfaces.cli.output import say, show_json
 
 
-PORTS = [8080, *range(18080, 18200)]
+PORTS: list[int] = [8080, *range(18080, 18200)]
 
 
 class Played(NamedTuple):
