@@ -23,6 +23,7 @@ check: $(VENV)/test.stamp ## lint, format, types, import contracts, dead code
 	$(VENV)/bin/mypy
 	$(VENV)/bin/lint-imports
 	$(PY) tests/bin/dead_code.py
+	$(PY) tests/bin/docs.py --check
 
 unit: $(VENV)/test.stamp ## unit, property and contract tests
 	$(PYTEST) -m 'not e2e and not crash and not clients'

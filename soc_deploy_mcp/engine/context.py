@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from soc_deploy_mcp.core.event import Payload
-from soc_deploy_mcp.core.ids import Epoch, Instant, RunId, StepKey
+from soc_deploy_mcp.core.ids import Epoch, Instant, PlanHash, RunId, StepKey
 
 Json = Any  # plain JSON values only
 
@@ -137,4 +137,28 @@ class Context(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Passage:
+    """What a walk passes the gate with."""
+
+    program: str  # carries the run on from here: deploy/1
+    args: Json  # what that program is built from
+    plan_hash: PlanHash
+    baseline: str  # digest of the target as it is now: what an approval was given for
+    approval: str | None  # id; None where nobody is asked
+
+
+class Walking(Context, Protocol):
+    """The context of a walk, which decides and changes nothing. After a crash it starts anew and remembers nothing."""
+
+    async def pass_gate(self, passage: Passage) -> None:
+        """Consume the approval, take the target's lock, a new epoch and state RUNNING: all at once or not at all.
+
+        The last thing a walk does; the run goes on with `passage.program`. Raises E_LOCKED with the holder,
+        E_APPROVAL_*, Aborted, Lost.
+        """
+        ...
+
+
 Program = Callable[[Context], Awaitable[None]]
+Walk = Callable[[Walking], Awaitable[None]]

@@ -28,6 +28,8 @@ def conclusion(watch: Watch, verdict: Verdict, sick_since: float | None, seen: i
     """The end of an observation, or None to look again. `sick_since`: when both releases became sick; `seen`:
     requests of the new release that were counted in it."""
     spent = now - watch.started_at
+    if watch.purpose == "hold" and _over(watch, now):  # first: a failure that is known already must not hide it
+        return Outcome(end="expired", why="nobody decided in time", seconds=spent, by="clock")
     if verdict.failure:
         return Outcome(end="bad", code=code(verdict), why=why(verdict), seconds=spent)
     silent = verdict.word is Word.NO_DATA and verdict.reason != "no_traffic"
@@ -37,11 +39,7 @@ def conclusion(watch: Watch, verdict: Verdict, sick_since: float | None, seen: i
         reason = f"both releases are sick for {ENV_GRACE_S:.0f} s ({verdict.metric})"
         return Outcome(end="env_unhealthy", code="ENV_UNHEALTHY", why=reason, seconds=spent)
     if watch.purpose == "hold":
-        return (
-            Outcome(end="expired", why="nobody decided in time", seconds=spent, by="clock")
-            if _over(watch, now)
-            else None
-        )
+        return None
     calm = verdict.word not in (Word.NO_DATA, Word.ENV_UNHEALTHY)
     if watch.purpose == "accept" and verdict.word is Word.ACCEPT:
         return Outcome(end="accepted", code="ACCEPT", seconds=spent)

@@ -168,10 +168,8 @@ def _settings(document: yaml.Document, name: str, environment: Environment) -> S
         (here, _as_spelled(document, here)),
     ]
     merged: dict[str, Any] = _plain(BUILT_IN[environment])
-    for path, level in levels:
-        given = {key: value for key, value in level.items() if key in MERGEABLE}
-        checked(_Level, given, document, [path])
-        merged = merge(merged, given)
+    for _, level in levels:
+        merged = merge(merged, {key: value for key, value in level.items() if key in MERGEABLE})
     spec = merge(_without(service, (*MERGEABLE, "environments")), _without(levels[-1][1], MERGEABLE))
     tuning = checked(Tuning, merged, document, [path for path, _ in reversed(levels)])
     return Settings(

@@ -97,7 +97,7 @@ class _Builder:
         self.nodes += 1
         if len(path) > DEEPEST:
             raise YamlError(line, "nested too deeply")
-        if False:  # aliases of aliases grow without end
+        if self.nodes > MOST_NODES:  # aliases of aliases grow without end
             raise YamlError(line, "the file is too large")
         if not isinstance(node, yaml.ScalarNode) and node.tag not in _COLLECTIONS:
             raise YamlError(line, f"the tag {node.tag} is not used")

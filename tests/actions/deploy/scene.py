@@ -157,12 +157,17 @@ class Scene:
         finally:
             await store.close()
 
+    def seat(self, store: Any, name: str = "local") -> Node:
+        """A node that knows this scene's programs; it carries nothing before its runner is started."""
+        node = Node(store, name, clock=self.platform.clock)
+        plan = self.plan()
+        node.runner.register(f"{plan.action}/1", lambda _: lambda ctx: carry_out(ctx, plan, self.world(node)))
+        return node
+
     @asynccontextmanager
     async def node(self, store: Any, name: str = "local") -> AsyncIterator[Node]:
         """A node that carries this scene's rollout."""
-        node = Node(store, name, clock=self.platform.clock)
-        plan = self.plan()
-        node.runner.register("deploy/1", lambda _: lambda ctx: carry_out(ctx, plan, self.world(node)))
+        node = self.seat(store, name)
         await node.runner.start()
         try:
             yield node

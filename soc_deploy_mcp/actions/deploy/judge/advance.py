@@ -5,13 +5,14 @@ from dataclasses import replace
 from math import inf
 
 from soc_deploy_mcp.actions.deploy.judge import eprocess as e
-from soc_deploy_mcp.actions.deploy.judge.state import Arms, MetricState
+from soc_deploy_mcp.actions.deploy.judge.state import NO_ARMS, Arms, MetricState
 from soc_deploy_mcp.actions.deploy.judge.ticks import ArmTick, Count, Tick, problem
 from soc_deploy_mcp.actions.deploy.judge.types import MetricSpec, Specs
 
 # Given that a tick holds one request of the new release, its share of that tick is no longer the weight: compared
 # tick by tick, sparse requests would lose most of what the old release's other ticks say.
-POOLED = 3
+POOLED = 3  # requests of each release that are enough to compare
+POOL_S = 10.0  # or so much time: an outage that comes later must not be compared with what was before
 BASELINE_MIN = 20  # requests of the old release in 60 s, below which it cannot vouch for the environment
 
 _NOTHING = Count(0, 0)
@@ -31,7 +32,9 @@ def untouched(spec: MetricSpec) -> MetricState:
 
 def in_new_step(m: MetricState, spec: MetricSpec) -> MetricState:
     """What ACCEPT needs begins anew."""
-    return replace(m, not_worse=_undecided(spec), pool=Arms(), step=Arms(), counted=False, ln_safe=-inf)
+    return replace(
+        m, not_worse=_undecided(spec), pool=NO_ARMS, pool_since=None, step=NO_ARMS, counted=False, ln_safe=-inf
+    )
 
 
 def counts(arm: ArmTick | None, name: str, specs: Specs) -> tuple[Count | None, str]:
@@ -49,12 +52,13 @@ def advance(m: MetricState, spec: MetricSpec, tick: Tick, specs: Specs, planned:
     b, why_b = counts(tick.baseline, spec.name, specs) if specs.concurrent else (None, "")
     gap = f"new_release_{why_c}" if why_c else f"old_release_{why_b}" if why_b else ""
     both = c is not None and b is not None and c.n > 0 and b.n > 0
-    relative, not_worse, pool = m.relative, m.not_worse, m.pool
+    relative, not_worse, pool, pool_since = m.relative, m.not_worse, m.pool, m.pool_since
     if relative.mass and c is not None and b is not None:
-        pool = _added(pool, c, b)
-    if pool.n_c >= POOLED and pool.n_b > 0:
-        relative, not_worse = _compared(m, spec, pool, planned)
-        pool = Arms()
+        pool, pool_since = _added(pool, c, b), tick.at if pool_since is None else pool_since
+        if min(pool.n_c, pool.n_b) >= POOLED or tick.at - pool_since >= POOL_S:
+            if pool.n_c > 0 and pool.n_b > 0:
+                relative, not_worse = _compared(m, spec, pool, planned)
+            pool, pool_since = NO_ARMS, None
     recent = m.recent.seen(tick.at, b.n, b.x) if b is not None and m.guard.mass else m.recent
     vouches = specs.concurrent and recent.requests() >= BASELINE_MIN
     sick = vouches and recent.sick(_sick_line(spec))
@@ -70,6 +74,7 @@ def advance(m: MetricState, spec: MetricSpec, tick: Tick, specs: Specs, planned:
         guard=guard,
         not_worse=not_worse,
         pool=pool,
+        pool_since=pool_since,
         step=step,
         run=_added(m.run, c, b),
         recent=recent,

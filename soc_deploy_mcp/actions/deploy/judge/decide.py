@@ -5,7 +5,7 @@ from math import log
 from typing import NamedTuple
 
 from soc_deploy_mcp.actions.deploy.judge.readings import accepted, cost, readings
-from soc_deploy_mcp.actions.deploy.judge.state import JudgeState, MetricState
+from soc_deploy_mcp.actions.deploy.judge.state import NO_ARMS, JudgeState, MetricState
 from soc_deploy_mcp.actions.deploy.judge.types import MetricSpec, Specs, StepInfo, Verdict, Word
 
 SILENCE_S = 30.0  # without a request for so long, and for ten expected ones, there is no traffic
@@ -107,35 +107,38 @@ _RULES: tuple[_Rule, ...] = (
 
 def _missing(state: JudgeState, specs: Specs, step: StepInfo, now: float) -> _Said | None:
     """What still stands between this step and ACCEPT; None: nothing."""
-    needed = [spec for spec in _required(specs) if not _excused(spec, state.metrics[spec.name], specs)]
-    if not needed:
+    deciding = _deciding(state, specs)
+    if not deciding:
         return _Said(Word.CONTINUE, "nothing_required")
-    for spec in needed:
+    for spec in deciding:
         m = state.metrics[spec.name]
         if not accepted(m, specs):
             return _Said(Word.CONTINUE, "not_accepted", spec.name)
         if m.step.n_c < step.min_samples:
             return _Said(Word.CONTINUE, "min_samples", spec.name)
         # An acceptance holds only in the tick that shows it.
-        if not m.counted or state.at is None or now - state.at >= specs.tick_s:
+        if not m.counted or state.repeated:
             return _Said(Word.CONTINUE, "no_request_in_this_tick", spec.name)
     if now - step.started_at < step.min_s:
         return _Said(Word.CONTINUE, "min_duration")
     return None
 
 
-def _required(specs: Specs) -> list[MetricSpec]:
-    return [m for m in specs.metrics if m.required]
+def _deciding(state: JudgeState, specs: Specs) -> list[MetricSpec]:
+    """The required metrics. Users who did not come at all in this step are not waited for when there are probes."""
+    absent = {m.name for m in specs.metrics if specs.probed and not m.synthetic and _unvisited(state, m)}
+    stand_in = any(m.required and m.name in absent for m in specs.metrics)
+    return [m for m in specs.metrics if (m.required and m.name not in absent) or (m.synthetic and stand_in)]
 
 
-def _excused(spec: MetricSpec, m: MetricState, specs: Specs) -> bool:
-    """Users who did not come at all are not waited for when probes are there to decide."""
-    return specs.probed and not spec.synthetic and m.step.n_c == 0 and m.step.n_b == 0
+def _unvisited(state: JudgeState, spec: MetricSpec) -> bool:
+    step = state.metrics[spec.name].step if spec.kind != "gauge" else NO_ARMS
+    return step.n_c == 0 and step.n_b == 0
 
 
 def _no_traffic_since(state: JudgeState, specs: Specs) -> float | None:
-    """When the last request of any required metric came, if that is too long ago."""
-    asked = [at for spec in _required(specs) for at in _asked(state.metrics[spec.name], specs)]
+    """When the last request that could decide came, if that is too long ago."""
+    asked = [at for spec in _deciding(state, specs) for at in _asked(state.metrics[spec.name], specs)]
     if not asked or state.at is None:
         return None
     limit = max(SILENCE_S, _EXPECTED / specs.rps if specs.rps else SILENCE_S)

@@ -189,7 +189,7 @@ def ln_low_enough(theta: float, base_rate: float | None, n: int, x: int, k: floa
     return ln_mean(alone(rates_below(theta), n, x, k), below_weights(theta, base_rate))
 
 
-_SHARES = spaced(0.505, 0.995, 24)
+_SHARES = tuple(0.505 + 0.49 * i / 23 for i in range(24))
 
 
 def ln_signs(above: int, below: int) -> float:

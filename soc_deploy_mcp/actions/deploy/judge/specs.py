@@ -12,7 +12,7 @@ from soc_deploy_mcp.actions.deploy.judge.wanted import Settings, Stage, Targets
 ENOUGH_CHANCE = 0.8  # a metric that is accepted in time less often than this cannot be waited for
 COST_EVENTS = 5.0  # failed requests that any rollout may cost
 _SHARES = {"relative": 0.6, "guard": 0.3, "gauge": 0.1}  # of alpha
-_K_ERRORS = (1.5, 2.0)  # for REJECT, for ACCEPT, where k could not be measured
+_K_ERRORS = (2.0, 2.0)  # for REJECT, for ACCEPT, where k could not be measured: errors in pairs are common
 _K_LATENCY = (5.0, 5.0)  # slow answers come in bursts by nature: a slow dependency, a pause
 _K_BURSTY = 5.0
 _K_PROBES = (1.0, 1.0)
@@ -185,7 +185,12 @@ def _guarded(m: MetricSpec) -> bool:
 def _standing_in(
     metrics: Sequence[MetricSpec], settings: Settings, measured: Measured, stage: Stage
 ) -> tuple[MetricSpec, ...]:
-    weak = {m.name for m in metrics if m.required and not m.synthetic and not _has_power(m, settings, measured, stage)}
+    # The router times probes and users alike: while we probe, how long users waited cannot be told apart.
+    weak = {
+        m.name
+        for m in metrics
+        if m.required and not m.synthetic and (m.kind == "latency" or not _has_power(m, settings, measured, stage))
+    }
     return tuple(replace(m, required=bool(weak) if m.synthetic else m.required and m.name not in weak) for m in metrics)
 
 

@@ -29,6 +29,7 @@ class MetricState:
     guard: Mixture
     not_worse: tuple[float, ...]  # ACCEPT's comparison in this step, one sum of log-likelihood ratios an alternative
     pool: Arms = NO_ARMS  # ticks that had too few requests to be compared one by one
+    pool_since: float | None = None  # time of the first of them
     step: Arms = NO_ARMS
     run: Arms = NO_ARMS
     recent: Window = NO_WINDOW  # the old release
@@ -89,7 +90,8 @@ class JudgeState:
     rules: tuple[tuple[Any, ...], ...]  # what REJECT goes by; another one in a later step is refused
     metrics: Mapping[str, MetricState]
     gauges: Mapping[str, GaugeState]
-    at: float | None = None  # of the last tick
+    at: float | None = None  # of the last tick that counted
+    repeated: bool = False  # the tick after that one was no younger, and was ignored
     memory: Mapping[str, Track] = field(default_factory=dict)
     crashes: int = 0
     blind: bool = False  # the last tick could not see the instances
@@ -108,6 +110,7 @@ class JudgeState:
             "metrics": {name: _metric_json(m) for name, m in self.metrics.items()},
             "gauges": {name: list(g) for name, g in self.gauges.items()},
             "at": self.at,
+            "repeated": self.repeated,
             "memory": {name: [list(p) for p in track] for name, track in self.memory.items()},
             "crashes": self.crashes,
             "blind": self.blind,
@@ -129,6 +132,7 @@ class JudgeState:
             metrics={name: _metric(m) for name, m in data["metrics"].items()},
             gauges={name: GaugeState(*g) for name, g in data["gauges"].items()},
             at=data["at"],
+            repeated=data["repeated"],
             memory={name: tuple((at, mb) for at, mb in track) for name, track in data["memory"].items()},
             crashes=data["crashes"],
             blind=data["blind"],
@@ -142,7 +146,16 @@ class JudgeState:
 
 
 _LOGS = ("ln_relative", "ln_floor", "ln_guard", "ln_safe")
-_PLAIN = ("vouches", "sick", "counted", "gap", "gap_since", "asked_c", "asked_b")  # JSON has them as they are
+_PLAIN = (
+    "vouches",
+    "sick",
+    "counted",
+    "gap",
+    "gap_since",
+    "asked_c",
+    "asked_b",
+    "pool_since",
+)  # JSON has them as they are
 
 
 def _metric_json(m: MetricState) -> dict[str, Any]:

@@ -43,9 +43,9 @@ def on_new_step(state: JudgeState, specs: Specs) -> JudgeState:
 
 
 def update(state: JudgeState, tick: Tick, specs: Specs) -> tuple[JudgeState, tuple[Reading, ...]]:
-    """The state after a tick, and what it shows. A tick that is not younger than the last one changes nothing."""
-    if isfinite(tick.at) and (state.at is None or tick.at > state.at):
-        state = _after(state, tick, specs)
+    """The state after a tick, and what it shows. A tick that is not younger than the last one is only remembered."""
+    younger = isfinite(tick.at) and (state.at is None or tick.at > state.at)
+    state = _after(state, tick, specs) if younger else replace(state, repeated=True)
     return state, readings(state, specs)
 
 

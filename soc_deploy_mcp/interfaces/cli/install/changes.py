@@ -27,3 +27,11 @@ class Key:
 
 
 Change = File | Key
+
+
+class Refused(Exception):
+    """A file that is left alone, and why."""
+
+    def __init__(self, why: str, path: str = "") -> None:
+        super().__init__(why)
+        self.path = path

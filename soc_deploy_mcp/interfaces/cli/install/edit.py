@@ -8,13 +8,14 @@ uninstall leave the file as it was, also when the user has edited other parts me
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from soc_deploy_mcp.interfaces.cli.install import jsonc
 from soc_deploy_mcp.interfaces.cli.install.changes import Form, Json, Keys
-from soc_deploy_mcp.interfaces.cli.install.jsonc import Meaning, Members
+from soc_deploy_mcp.interfaces.cli.install.jsonc import Literal, Meaning, Members
 from soc_deploy_mcp.interfaces.cli.install.page import BLANK, Manner, Member, NotPossible, Page
 
 
@@ -53,6 +54,17 @@ def value_at(text: str, form: Form, keys: Keys) -> Meaning | None:
 def means(raw: str, form: Form = "json") -> Meaning:
     """A value by its text."""
     return jsonc.meaning('{"value":' + raw + "\n}", form).pairs[0][1]
+
+
+def plain(value: Meaning | None) -> Json:
+    """A value as Python has it; of a repeated name the last, numbers other than whole ones as text."""
+    if isinstance(value, Members):
+        return {name: plain(each) for name, each in value.pairs}
+    if isinstance(value, list):
+        return [plain(each) for each in value]
+    if isinstance(value, Literal):
+        return int(value.text) if re.fullmatch(r"-?\d{1,18}", value.text) else value.text
+    return value
 
 
 def set_key(text: str, form: Form, keys: Keys, value: Json) -> Edited:

@@ -8,13 +8,14 @@ from collections.abc import Sequence
 
 from soc_deploy_mcp.interfaces.cli.install import marker
 from soc_deploy_mcp.interfaces.cli.install.changes import Change, File, Json, Key, Keys
-from soc_deploy_mcp.interfaces.cli.install.clients import OPENCODE, READING, WRITING, Client
+from soc_deploy_mcp.interfaces.cli.install.clients import CLAUDE, OPENCODE, READING, WRITING, Client
 from soc_deploy_mcp.interfaces.cli.install.source import Texts
 from soc_deploy_mcp.interfaces.daemon.hello import VERSION
 
 TIMEOUT_MS = 600_000  # OpenCode: covers the start, the list and each call; progress resets it
 
 _NAME = "soc-deploy"
+SERVER: dict[str, Keys] = {"opencode": ("mcp", _NAME), "claude": ("mcpServers", _NAME)}  # where the server's entry is
 _BLANK = {"opencode": '{\n  "$schema": "https://opencode.ai/config.json"\n}\n', "claude": "{}\n"}
 
 
@@ -22,13 +23,14 @@ def render(
     client: Client, config: str, command: str, texts: Texts, argv: Sequence[str], trust: bool = False
 ) -> tuple[Change, ...]:
     """The changes of one client, its server first. `config` and `command` are the paths to write."""
-    keys = _opencode(argv, trust) if client is OPENCODE else {("mcpServers", _NAME): _claude(argv)}
+    granted = trust and client is CLAUDE  # elsewhere the words mean nothing
+    keys = _opencode(argv, trust) if client is OPENCODE else {SERVER[client.name]: _claude(argv)}
     return (
         *(
             Key(config, client.form, path, value, _BLANK[client.name], choice=path[0] == "permission")
             for path, value in keys.items()
         ),
-        File(command, marker.stamp(_granting(texts.command, trust), VERSION)),
+        File(command, marker.stamp(_granting(texts.command) if granted else texts.command, VERSION)),
     )
 
 
@@ -59,7 +61,7 @@ def _opencode(argv: Sequence[str], trust: bool) -> dict[Keys, Json]:
     server: Json = {"type": "local", "command": [*argv, "serve"], "enabled": True, "timeout": TIMEOUT_MS}
     allowed = READING + WRITING if trust else READING
     return {
-        ("mcp", _NAME): server,
+        SERVER[OPENCODE.name]: server,
         ("permission", f"{_NAME}_*"): "ask",
         **{("permission", f"{_NAME}_{tool}"): "allow" for tool in allowed},
     }
@@ -70,11 +72,9 @@ def _claude(argv: Sequence[str]) -> Json:
     return {"type": "stdio", "command": argv[0], "args": [*argv[1:], "serve"], "alwaysLoad": True}
 
 
-def _granting(command: str, trust: bool) -> str:
-    """Claude Code's `allowed-tools` grants its tools without any other permission: the writing ones for --trust only."""
-    if not trust:
-        return command
+def _granting(command: str) -> str:
+    """Claude Code's `allowed-tools` grants these without any other permission: the writing tools for --trust only."""
     more = " ".join(f"mcp__{_NAME}__{tool}" for tool in WRITING)
-    granted, count = re.subn(r"^(allowed-tools: .*)$", rf"\1 {more}", command, count=1, flags=re.MULTILINE)
+    text, count = re.subn(r"^(allowed-tools: .*)$", rf"\1 {more}", command, count=1, flags=re.MULTILINE)
     assert count == 1, "the command's text has no allowed-tools line"
-    return granted
+    return text
