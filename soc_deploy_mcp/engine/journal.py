@@ -10,13 +10,14 @@ from typing import Any
 
 from soc_deploy_mcp.core.canonical import canonical
 from soc_deploy_mcp.core.event import GENESIS, Entry, Record
-from soc_deploy_mcp.core.ids import Epoch, Instant, RunId, TargetId
+from soc_deploy_mcp.core.ids import Epoch, RunId, TargetId
 from soc_deploy_mcp.engine import runs
 from soc_deploy_mcp.engine.bell import Bell
 from soc_deploy_mcp.engine.store import Row, Store, Tx
 
 Follow = Callable[[Tx, Record], Iterable[Entry]]
 _COLUMNS = "run, seq, epoch, at, kind, key, payload, prev_hash, hash"
+_NAMES = _COLUMNS.split(", ")
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,9 +57,8 @@ class Journal:
         asked: list[Record] = []
         while todo:
             entry = todo.pop(0)
-            record = self._record(run, epoch, seq := seq + 1, previous, entry)
+            record = self._write(tx, run, epoch, seq := seq + 1, previous, entry)
             previous = record.hash
-            self._insert(tx, record)
             runs.project(tx, record)
             if len(asked) < len(entries):
                 asked.append(record)
@@ -112,19 +112,15 @@ class Journal:
         row = tx.one("select seq, hash from journal where run=? order by seq desc limit 1", run)
         return (0, GENESIS) if row is None else (row["seq"], row["hash"])
 
-    def _record(self, run: RunId, epoch: Epoch, seq: int, previous: str, entry: Entry) -> Record:
+    def _write(self, tx: Tx, run: RunId, epoch: Epoch, seq: int, previous: str, entry: Entry) -> Record:
+        text = canonical(self._redact(entry.payload)).decode()
+        fields: dict[str, Any] = {"run": run, "seq": seq, "epoch": epoch, "at": float(self.store.now())}
+        fields |= {"kind": entry.kind, "key": entry.key, "prev_hash": previous}
         # what is returned is what will be read: plain JSON, with the lists and floats it has after a restart
-        payload = json.loads(canonical(self._redact(entry.payload)))
-        bare = Record.model_construct(
-            run=run, seq=seq, epoch=epoch, at=Instant(float(self.store.now())), kind=entry.kind, key=entry.key,
-            payload=payload, prev_hash=previous, hash="",
-        )  # fmt: skip
-        return bare.model_copy(update={"hash": bare.expected_hash()})
-
-    def _insert(self, tx: Tx, record: Record) -> None:
-        row = record.model_dump() | {"payload": canonical(record.payload).decode()}
-        names = _COLUMNS.split(", ")
-        tx.change(f"insert into journal({_COLUMNS}) values(?, ?, ?, ?, ?, ?, ?, ?, ?)", *(row[n] for n in names))
+        hashed = Record.model_construct(**fields, payload=json.loads(text), hash="").expected_hash()
+        row = fields | {"payload": text, "hash": hashed}
+        tx.change(f"insert into journal({_COLUMNS}) values(?, ?, ?, ?, ?, ?, ?, ?, ?)", *(row[n] for n in _NAMES))
+        return _stored(row)
 
 
 def rows_of(tx: Tx, run: RunId, after: int = 0) -> list[Record]:
@@ -151,5 +147,5 @@ def first_broken(rows: Iterable[Row]) -> Broken | None:
 
 def _stored(row: Row) -> Record:
     """Unvalidated on purpose: what is in the chain is read as it was written, whatever version wrote it."""
-    fields = {name: row[name] for name in _COLUMNS.split(", ")}
+    fields = {name: row[name] for name in _NAMES}
     return Record.model_construct(**fields | {"payload": json.loads(row["payload"])})

@@ -68,6 +68,7 @@ class Runner:
         self._tasks: set[asyncio.Task[None]] = set()
         self._claiming = asyncio.Lock()
         self._retreated: set[RunId] = set()
+        self._alarm: asyncio.TimerHandle | None = None  # set to the end of our lease
         self._heard = 0  # the last signal that was passed on
 
     def register(self, program: str, build: Build, *, replays: bool = True) -> None:
@@ -95,6 +96,8 @@ class Runner:
         for task in tuple(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self._alarm is not None:
+            self._alarm.cancel()
         self._lease.given_up()
         with suppress(DeployError):  # a journal that cannot be written: then the lease runs out by itself
             await self._store.tx(lambda tx: lease.renew(tx, self.node, Instant(0.0)))
@@ -165,7 +168,7 @@ class Runner:
             for run in taken:
                 self._retreated.discard(run.id)
                 self._execute(run)
-        asyncio.get_running_loop().call_later(self._lease.left, self._lapse)
+            self._watch_lease()
 
     def _renew(self, tx: Tx, held: dict[RunId, Running]) -> tuple[list[RunId], list[Run]]:
         ttl = self._lease.times.ttl
@@ -181,9 +184,16 @@ class Runner:
 
     def _lapse(self) -> None:
         """By our own clock the lease ends before anybody else may take the runs: stop them first."""
-        if self._lease.left <= 0:
-            for running in self._executions.values():
-                running.hold.lose()
+        if self._lease.left > 0:  # renewed meanwhile, or a timer that is a moment early
+            self._watch_lease()
+            return
+        for running in self._executions.values():
+            running.hold.lose()
+
+    def _watch_lease(self) -> None:
+        if self._alarm is not None:
+            self._alarm.cancel()
+        self._alarm = asyncio.get_running_loop().call_later(max(self._lease.left, 0.001), self._lapse)
 
     async def _look_around(self) -> None:
         """Another process wrote: pass on what it said, and let everybody look who follows a run."""

@@ -28,7 +28,7 @@ PHASES: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("Gate", ("g.tests", "g.scan_ran", "g.migrations", "g.rollback", "g.error_budget", "g.power")),
 )
 # Nobody waits for these: they are said, their boxes stay open, and the gate does not close.
-ADVISORY = frozenset({"g.scan_ran", "g.error_budget", "g.power"})
+ADVISORY = frozenset({"g.scan_ran", "g.error_budget"})
 ADVISORY_IN_DEV = frozenset({"g.tests"})
 # A rollback is the way out of trouble: what describes the trouble must not stop it.
 ADVISORY_FOR_ROLLBACK = frozenset({"h.no_unfinished_run", "h.no_drift", "h.health_known", "h.metrics_fresh"})
@@ -63,10 +63,23 @@ def _phase(ids: tuple[str, ...], request: Request, plan: Plan, facts: Facts) -> 
         yield REGISTRY[id_][1](Case(request, plan, facts, required=required(id_, request, plan)))
 
 
+def _must_see(plan: Plan) -> bool:
+    """A production canary that nobody could judge is refused, unless somebody wrote that it may be blind."""
+    judge = plan.settings.judge
+    return (
+        plan.target.environment == "prod"
+        and plan.strategy == "canary"
+        and judge.synthetic == "off"
+        and not judge.allow_blind
+    )
+
+
 def required(id_: str, request: Request, plan: Plan) -> bool:
     """Does this check close the gate when it fails or did not run?"""
     if id_ in ADVISORY or (request.dry_run and id_ in SHOWN_IN_DRY_RUN):
         return False
     if plan.target.environment == "dev" and id_ in ADVISORY_IN_DEV:
         return False
+    if id_ == "g.power":
+        return _must_see(plan)
     return not (plan.action == "rollback" and id_ in ADVISORY_FOR_ROLLBACK)

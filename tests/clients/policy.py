@@ -19,7 +19,7 @@ QUESTION = "How is the deployment doing?"
 _MOST_CALLS = 40
 
 _GOES_ON = {state.value.lower() for state in State if not state.terminal} - {"waiting_approval", "paused"}
-_NEXT = re.compile(r'status\(run_id="(run_[0-9a-f]+)", wait_s=(\d+)\)')
+_RUN = re.compile(r"\brun_[0-9a-f]{32}\b")
 
 
 class Answer(NamedTuple):
@@ -62,9 +62,11 @@ def structured(result: str) -> dict[str, Any]:
 def _after(chat: Conversation, result: str) -> Move:
     """Follow what goes on; show what is over, waits for a person, or went wrong."""
     answer = read(result)
-    following = _NEXT.search(answer.next)
-    if chat.calls < _MOST_CALLS and following and answer.state in (*_GOES_ON, "answered"):
-        return _call(chat, "status", {"run_id": following[1], "wait_s": int(following[2])})
+    run = answer.run_id if answer.state in _GOES_ON else ""
+    if answer.state == "answered" and (listed := _RUN.search(result)):
+        run = listed[0]  # of a list, the first: open runs come first
+    if run and chat.calls < _MOST_CALLS:
+        return _call(chat, "status", {"run_id": run, "wait_s": 40})
     return Say(FINAL + result)
 
 

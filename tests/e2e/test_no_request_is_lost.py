@@ -4,22 +4,16 @@ New and kept-alive connections, two-second requests, websockets that come back. 
 weights more than twenty times between them; each says how often it did.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from tests.e2e.conftest import Make
-from tests.support.load import Load, load
-from tests.support.product import LENIENT, Product
+from tests.support.load import Load
+from tests.support.product import LENIENT, Product, visited
 
 
-@contextmanager
-def users(shop: Product, folder: Path) -> Iterator[Load]:
-    """All kinds of them, until the end of the block."""
-    with load(shop.entry, folder / "load", rate=120, new=0.3, slow=1, websockets=3) as running:
-        running.wait_sent(50)
-        yield running
+USERS = {"rate": 120, "new": 0.3, "slow": 1, "websockets": 3}
 
 
 def assert_nothing_lost(running: Load) -> dict[str, Any]:
@@ -33,8 +27,9 @@ def assert_nothing_lost(running: Load) -> dict[str, Any]:
     return summary
 
 
-def test_blue_green_and_rollback_lose_nothing(shop: Product, tmp_path: Path) -> None:
-    with users(shop, tmp_path) as running:
+def test_blue_green_and_rollback_lose_nothing(make: Make, tmp_path: Path) -> None:
+    shop = make(LENIENT)
+    with visited(shop, tmp_path, LENIENT, **USERS) as running:
         there = shop.deploy("v1.1.0", "--strategy", "blue-green")
         assert there.exit == 0, there
         back = shop.do("production", "--action", "rollback", "--plain")
@@ -49,9 +44,9 @@ def test_blue_green_and_rollback_lose_nothing(shop: Product, tmp_path: Path) -> 
 
 
 def test_a_canary_loses_nothing_whether_it_is_promoted_or_aborted_at_any_step(make: Make, tmp_path: Path) -> None:
-    shop = make(LENIENT, {"deploy": {"canary": {"steps": [10, 30, 50, 70, 90, 100]}}})
-    shop.first()
-    with users(shop, tmp_path) as running:
+    shop = make(LENIENT)
+    many: Mapping[str, Any] = {"deploy": {"canary": {"steps": [10, 30, 50, 70, 90, 100], "min": "300s", "max": "300s"}}}
+    with visited(shop, tmp_path, LENIENT, many, **USERS) as running:
         there = canary_promoted_by_hand(shop, "v1.1.0")
         aborted = [canary_aborted(shop, "v1.3.0", weight) for weight in (10, 50, 90)]
         assert_nothing_lost(running)
@@ -83,9 +78,9 @@ def canary_aborted(shop: Product, version: str, at: int) -> str:
 
 
 def test_rolling_loses_nothing_forwards_or_backwards(make: Make, tmp_path: Path) -> None:
-    shop = make(LENIENT, {"services": {"shop": {"instances": 3}}})
-    shop.first()
-    with users(shop, tmp_path) as running:
+    three: Mapping[str, Any] = {"services": {"shop": {"instances": 3}}}
+    shop = make(LENIENT, three)
+    with visited(shop, tmp_path, LENIENT, three, **USERS) as running:
         there = shop.deploy("v1.1.0", "--strategy", "rolling")
         assert there.exit == 0, there
         halfway = shop.begin("v1.3.0", "--strategy", "rolling")
@@ -98,8 +93,10 @@ def test_rolling_loses_nothing_forwards_or_backwards(make: Make, tmp_path: Path)
     assert len(shop.shifts(halfway)) >= 4
 
 
-def test_recreate_holds_requests_and_loses_none(shop: Product, tmp_path: Path) -> None:
-    with users(shop, tmp_path) as running:
+def test_recreate_holds_requests_and_loses_none(make: Make, tmp_path: Path) -> None:
+    patient: Mapping[str, Any] = {"services": {"shop": {"hold_s": 40}}}
+    shop = make(LENIENT, patient)
+    with visited(shop, tmp_path, LENIENT, patient, **USERS) as running:
         done = shop.deploy("v1.1.0", "--strategy", "recreate")
         assert done.exit == 0, done
         summary = assert_nothing_lost(running)

@@ -22,6 +22,7 @@ from soc_deploy_mcp.core.release import Target
 from soc_deploy_mcp.tools.local import LocalPlatform
 from soc_deploy_mcp.tools.metrics import LocalSource
 from tests.support.home import free_port
+from tests.support.load import Load, load
 from tests.support.processes import running_below, wait_for
 from tests.support.shop import write_settings
 
@@ -37,7 +38,12 @@ QUICK: Mapping[str, Any] = {
     "judge": {"tick": "0.5s", "warmup": "0.5s", "synthetic_rate": 100},
 }
 # For tests whose subject is not the judge: it needs a quarter of the requests to accept.
-LENIENT: Mapping[str, Any] = {"health_checks": {"error_rate": {"target": "<2%"}}, "judge": {"min_samples": 50}}
+LENIENT: Mapping[str, Any] = {
+    "health_checks": {"error_rate": {"target": "<2%"}},
+    "judge": {"min_samples": 50, "r_bad": 5},
+}
+# Where users' requests are there and shall decide: nothing of our own is asked beside them.
+USERS_DECIDE: Mapping[str, Any] = {"judge": {"synthetic": "off", "allow_blind": True}}
 WITHIN_S = 180.0
 _TERMINAL = frozenset(state.value for state in State if state.terminal)
 
@@ -193,6 +199,10 @@ class Product:
         rows = (row["payload"] for row in self.journal(run) if row["kind"] == "intent")
         return [dict(row["what"]["weights"]) for row in rows if "weights" in row.get("what", {})]
 
+    def lives(self) -> list[dict[str, Any]]:
+        """The lineage of the target, newest first."""
+        return list(self.do("releases", "prod", "--format", "json").json()["releases"])
+
     def answered_by(self) -> str:
         """The version that answers at the entry; "" where nobody listens."""
         try:
@@ -219,6 +229,19 @@ class Product:
         """Stop the daemon and all that serves."""
         self.do("daemon", "stop", "--force")
         asyncio.run(_taken_down(self.home, self.target))
+
+
+@contextmanager
+def visited(shop: Product, folder: Path, *changes: Mapping[str, Any], **options: float) -> Iterator[Load]:
+    """A shop that serves v1.0.0 and has users whose requests decide; `options` are those of the load generator.
+
+    `changes` to the settings hold for what is deployed from here on.
+    """
+    shop.first()
+    shop.settings(USERS_DECIDE, *changes)
+    with load(shop.entry, folder / "load", **({"rate": 120} | options)) as running:
+        running.wait_sent(50)
+        yield running
 
 
 def deploying(version: str, *flags: str) -> tuple[str, ...]:

@@ -100,6 +100,8 @@ class Carrier:
         weights = {} if hold else self.weights(new)
         unproven = new > 0 and self.plan.old is not None
         lease = self.plan.settings.deploy.lease_s if dead_man and unproven else None
+        # Recreate stopped the old release before: there is nobody to take over what the new one cannot answer.
+        spare = self.plan.old.slug if unproven and self.plan.old and self.plan.strategy != "recreate" else None
 
         async def run(attempt: Attempt) -> Json:
             seen = await self.world.platform.shift(
@@ -108,7 +110,7 @@ class Carrier:
                 attempt.epoch,
                 fallback=self.weights(0) if lease else None,
                 lease_s=lease,
-                spill_to=self.plan.old.slug if unproven and self.plan.old else None,
+                spill_to=spare,
             )
             return {"weights": dict(seen.weights or {}), "applied": seen.applied}
 

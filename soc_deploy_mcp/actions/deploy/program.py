@@ -112,10 +112,11 @@ class Rollout:
         await self.ctx.emit(StepEnded(step=step.key, row=self.trail.row(), status="ok"), f"{step.key}/ended")
 
     async def _failed(self, step: p.Step, error: DeployError) -> None:
-        """A step that cannot be done: back, or, with users on the new release and nobody's leave to go back, wait."""
+        """A step that cannot be done: back, or, with users on the new release and nobody's leave to go back, wait.
+        Where requests are held nobody serves, and waiting for a person would be an outage."""
         seen = ErrorSeen(code=error.code, what=error.what, why=error.why, try_=error.try_)
         await self.ctx.emit(seen, f"{step.key}/error")
-        if not self.trail.weight or self.plan.auto_rollback:
+        if not self.trail.weight or self.plan.auto_rollback or self.trail.hold_since is not None:
             raise BackWanted(GoBack(error.code, error.what, "soc-deploy"))
         pause = Pause("health_failed", f"{error.code}: {error.what}", self.plan.settings.deploy.decision_timeout)
         await self._paused(pause, StepKey(f"{step.key}/failed"))

@@ -1,7 +1,12 @@
 """A plan's steps as the judge sees them: weights, whether the old release takes requests too, and limits of time."""
 
+from dataclasses import replace
+
 from soc_deploy_mcp.actions.deploy.judge import Measured, Specs, Stage, planned_ticks, specs
 from soc_deploy_mcp.core.plan import Bake, Judge, Op, Plan, Verify
+
+# How long memory must grow before it is called a leak: in production a cache that fills must not look like one.
+LEAK_S, LEAK_PROD_S = 10.0, 60.0
 
 
 def stage(plan: Plan, op: Op) -> Stage | None:
@@ -31,7 +36,8 @@ def waiting_stages(plan: Plan) -> tuple[Stage, ...]:
 
 def rules(plan: Plan, measured: Measured, one: Stage, *, synthetic: bool) -> Specs:
     settings = plan.settings
-    return specs(settings.judge, settings.health_checks, measured, stages(plan), one, synthetic=synthetic)
+    ruled = specs(settings.judge, settings.health_checks, measured, stages(plan), one, synthetic=synthetic)
+    return replace(ruled, leak_window_s=LEAK_PROD_S if plan.target.environment == "prod" else LEAK_S)
 
 
 def ticks(plan: Plan) -> int:

@@ -49,7 +49,6 @@ class DeploySettings(Model):
     on_conflict: Literal["reject"] = "reject"
     stable_unhealthy: Literal["forward", "refuse"] = "forward"
     inconclusive: Literal["hold", "extend", "rollback"] = "hold"
-    on_budget_spent: Literal["refuse", "warn"] = "warn"
     decision_timeout: Duration = 600.0
     pause_expires: Duration = 86400.0
     verify_window: Duration = 120.0
@@ -228,5 +227,5 @@ BUILT_IN: dict[Environment, dict[str, object]] = {
             "canary": {"min": "30s"},
         }
     },
-    "prod": {"deploy": {"on_budget_spent": "refuse", "rolling": {"pause_after_first": True}}},
+    "prod": {"deploy": {"rolling": {"pause_after_first": True}}},
 }

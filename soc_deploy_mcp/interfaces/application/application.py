@@ -9,6 +9,7 @@ from soc_deploy_mcp.core.command.grammar import parse
 from soc_deploy_mcp.core.command.known import Known
 from soc_deploy_mcp.core.command.render import render
 from soc_deploy_mcp.core.config import Config
+from soc_deploy_mcp.core.config.plain_secrets import refuse_secrets
 from soc_deploy_mcp.core.errors import DeployError
 from soc_deploy_mcp.core.event import PlanMade, Record, RunOpened, State, StepEnded, payload
 from soc_deploy_mcp.core.ids import RunId
@@ -38,6 +39,8 @@ class Application:
         config, _ = self.parts.config(caller.project)
         request = parse(line, Known.of(config))
         target = _target(request, config, caller)
+        spec = config.settings(target.service, target.environment).spec
+        refuse_secrets(target.service, spec, self.parts.redactor)
         if joined := await self._undoing(request, target, caller):
             return joined
         run_id = RunId(f"run_{self.parts.new_id()}")

@@ -11,6 +11,7 @@ from soc_deploy_mcp.actions.deploy.eyes import PlatformEyes
 from soc_deploy_mcp.actions.deploy.plan import HOT_BACK_S
 from soc_deploy_mcp.actions.deploy.program import carry_out
 from soc_deploy_mcp.actions.deploy.world import Ran, World
+from soc_deploy_mcp.core.config.plain_secrets import refuse_secrets
 from soc_deploy_mcp.core.config.service import Migration
 from soc_deploy_mcp.core.config.settings import Notify
 from soc_deploy_mcp.core.errors import DeployError
@@ -57,6 +58,7 @@ class Programs:
         config, config_digest = self.parts.config(target.project)
         assert request.environment is not None
         settings = config.settings(target.service, request.environment)
+        refuse_secrets(target.service, settings.spec, self.parts.redactor)
 
         async def holder() -> DeployError | None:
             held_by = await self.parts.runs.holder(target.id)

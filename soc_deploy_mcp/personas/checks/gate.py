@@ -61,5 +61,7 @@ def power(case: Case) -> Check:
     found = case.facts.get("plan_power", case.target)
     if not found:
         return not_run("g.power", case, found.reason)
+    if case.required and not found.data["sees"]:
+        return bad("g.power", case, f"{found.figure}; probes are off and judge.allow_blind is false", found)
     state = CheckState.PASSED if found.data["sees"] else CheckState.PARTIAL
     return made("g.power", case, state, (found,), found.figure)

@@ -34,10 +34,16 @@ def no_drift(case: Case) -> Check:
 
 @check("h.health_known", "Health of what runs is known")
 def health_known(case: Case) -> Check:
-    """Known, not good: a sick active release must not stop the fix for it."""
+    """Known, not good: a sick active release does not stop the fix for it, unless the settings say so."""
     found = case.facts.get("observation", case.target, FRESH_S)
     if not found:
         return not_run("h.health_known", case, found.reason)
+    old = case.plan.old
+    if old is not None and case.plan.settings.deploy.stable_unhealthy == "refuse":
+        ready, wanted = found.data["ready"].get(str(old.slug), 0), old.spec.instances
+        if ready < wanted:
+            why = f"{old.version} has {ready} of {wanted} ready, and deploy.stable_unhealthy is refuse"
+            return bad("h.health_known", case, why, found)
     return ok("h.health_known", case, found)
 
 

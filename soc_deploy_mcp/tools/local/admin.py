@@ -12,7 +12,7 @@ from soc_deploy_mcp.tools.local import http1
 from soc_deploy_mcp.tools.local.envoy import HOLD, release_named
 from soc_deploy_mcp.tools.local.state import Mode
 
-TIMEOUT_S = 2.0
+TIMEOUT_S = 1.0
 # `[^.]+`: each counter exists twice, also below `external`.
 METRICS_FILTER = (
     r"^(cluster\.[^.]+\.(upstream_rq_.xx|upstream_rq_time|upstream_rq_active|upstream_cx_connect_fail"

@@ -77,9 +77,9 @@ class GuardClient:
     def __init__(self, socket: Path) -> None:
         self._socket = socket
 
-    async def status(self) -> Status:
+    async def status(self, within_s: float = ANSWER_S) -> Status:
         """Raises GuardDown."""
-        return parse_status(await self._ask({"op": "status"}))
+        return parse_status(await self._ask({"op": "status"}, within_s))
 
     async def claim(self, epoch: Epoch) -> None:
         """Take the target. Raises E_STALE_EPOCH, GuardDown."""
@@ -126,9 +126,9 @@ class GuardClient:
                     raise
                 await asyncio.sleep(0.02)
 
-    async def _ask(self, request: Mapping[str, Any]) -> dict[str, Any]:
+    async def _ask(self, request: Mapping[str, Any], within_s: float = ANSWER_S) -> dict[str, Any]:
         try:
-            async with asyncio.timeout(ANSWER_S):
+            async with asyncio.timeout(within_s):
                 line = await self._exchange(json.dumps(request).encode() + b"\n")
             body: dict[str, Any] = json.loads(line)
         except (OSError, TimeoutError, ValueError) as failed:

@@ -66,15 +66,27 @@ def no_router(why: str) -> DeployError:
 
 
 def envoy_copy(home: Path) -> Path:
-    """The router below the state home: a link where the file system allows it, else a copy (107 MB)."""
-    source = find_envoy()
+    """The router below the state home: a link where the file system allows it, else a copy (107 MB).
+
+    Where the package is gone (a temporary environment), an earlier copy serves on. Raises E_NO_ROUTER.
+    """
+    try:
+        source = find_envoy()
+    except DeployError:
+        copies = sorted(home.glob("bin/envoy-*"), key=lambda path: path.stat().st_mtime)
+        if not copies:
+            raise
+        return copies[-1]
     about = source.stat()
     mark = hashlib.sha256(f"{about.st_size}:{about.st_mtime_ns}".encode()).hexdigest()[:8]
     copy = home / "bin" / f"envoy-{envoy_version()}-{mark}"
-    if copy.exists():
-        return copy
+    return copy if copy.exists() else _link(source, copy)
+
+
+def _link(source: Path, copy: Path) -> Path:
     copy.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    draft = copy.with_name(f"{copy.name}.{os.getpid()}")
+    draft = copy.with_name(f".{copy.name}.{os.getpid()}")
+    draft.unlink(missing_ok=True)
     try:
         os.link(source, draft)
     except OSError:
@@ -82,6 +94,11 @@ def envoy_copy(home: Path) -> Path:
         draft.chmod(0o700)
     draft.replace(copy)
     return copy
+
+
+def version_of(program: str) -> str:
+    """Of a copy: its name holds it."""
+    return Path(program).name.split("-")[1]
 
 
 async def supervised(home: Path, directory: Path, environment: Mapping[str, str]) -> None:

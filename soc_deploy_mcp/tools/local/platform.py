@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import json
 import time
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
@@ -11,7 +12,7 @@ from soc_deploy_mcp.core.errors import DeployError
 from soc_deploy_mcp.core.evidence import Evidence
 from soc_deploy_mcp.core.ids import Epoch, Instant, Slug, TargetId
 from soc_deploy_mcp.core.metrics import ArmLabels, MetricsSource
-from soc_deploy_mcp.core.platform import Capabilities, Observation, Probe, Weights
+from soc_deploy_mcp.core.platform import Capabilities, Observation, Platform, Probe, Weights
 from soc_deploy_mcp.core.release import Release, Target
 from soc_deploy_mcp.tools.local import admin, envoy, instances, launch, preflight, proc, releases
 from soc_deploy_mcp.tools.local.layout import Place
@@ -19,7 +20,7 @@ from soc_deploy_mcp.tools.local.observing import Read, observation
 from soc_deploy_mcp.tools.local.probing import Answered, Prober
 from soc_deploy_mcp.tools.local.router import OFF, DeadManWish, Router
 from soc_deploy_mcp.tools.local.scaling import Scaling
-from soc_deploy_mcp.tools.local.state import RouterState, held, maintained, refusal, shifted
+from soc_deploy_mcp.tools.local.state import RouterState, held, refusal, shifted
 from soc_deploy_mcp.tools.local.usage import Meter
 
 READY_S = 2.0  # how long a router that just restarted may take to see the instances again
@@ -38,7 +39,7 @@ class _Side:
         self.turns: dict[Slug, asyncio.Lock] = {}  # one change of a release's instances at a time
 
 
-class LocalPlatform:
+class LocalPlatform(Platform):
     """`home` is the state home; `resolve` turns a secret reference into its value, when an instance is started;
     `metrics` gives the source that is fed by `scrape.readers`."""
 
@@ -216,13 +217,14 @@ class LocalPlatform:
         side = self._side(target)
         if not side.place.root.exists():
             return
-        status = await side.router.claim(epoch, made=False)
-        if side.place.boot.exists():
-            status = await side.router.change(epoch, maintained, OFF)
-        for slug in {i.release for i in instances.scan(side.place)} | set(status.state.slugs):
-            await Scaling(side.router, epoch, self._resolve).remove(slug)
+        await side.router.claim(epoch, made=False)
         side.prober.close()
         await side.router.stop_envoy()
+        found = instances.scan(side.place)
+        await asyncio.gather(*(instances.stop(i) for i in found))
+        for instance in found:
+            instances.bury(instance)
+        await side.router.forget(epoch)
         await side.router.stop_guard()
 
     # --- for the metrics
@@ -272,12 +274,16 @@ def _entry(place: Place) -> tuple[str, int] | None:
 
 
 def _router_line(place: Place, *, up: bool) -> str:
+    """One line for people: envoy 1.40.0 up 3d."""
     status = instances.read_status(place.router_shim)
-    if status is None:
+    try:
+        order = json.loads((place.router_shim / "spec.json").read_text())
+    except (OSError, ValueError):
         return "no router yet"
-    if not up or not status.start:
-        return f"envoy {launch.envoy_version()} down"
-    return f"envoy {launch.envoy_version()} up {_long(proc.uptime_of(status.start))}"
+    known = f"envoy {launch.version_of(order['argv'][0])}"
+    if not up or status is None or not status.start:
+        return f"{known} down"
+    return f"{known} up {_long(proc.uptime_of(status.start))}"
 
 
 def _long(seconds: float) -> str:

@@ -50,7 +50,8 @@ class Prober:
             error = str(failed) or f"no answer in {TIMEOUT_S:g} s"
             return Probe(status=None, ms=_ms(began), error=error)
         answered = self._answered_by(answer.headers.get(UPSTREAM_HEADER, ""))
-        if cluster := answer.headers.get(CLUSTER_HEADER):
+        cluster = answer.headers.get(CLUSTER_HEADER, "")
+        if release_named(cluster) in self._state().slugs:  # else the router answered itself, or held the request
             self.counts[Answered(answered or release_named(cluster), cluster, answer.status // 100)] += 1
         return Probe(answer.status, _ms(began), answered, answer.body.decode(errors="replace"))
 

@@ -18,6 +18,7 @@ from soc_deploy_mcp.tools.local.state import Mode, RouterState, maintained, phas
 
 ENDING_S = 2.0  # in which the port of a router that was killed becomes free
 CONFIRM_S = 5.0
+LOOK_S = 0.5  # in which the guard answers somebody who only looks
 REJECT_S = 0.3  # a file that is not in force after that may have been refused: the log is read
 _ATTEMPTS = 50  # at a write that others get in between
 
@@ -48,7 +49,7 @@ class Router:
         """
         status = await self.claim(epoch, made=spec is None)
         if not status.written:
-            status = await self._change(epoch, lambda state: state, KEEP, first=True)
+            status = await self._change(epoch, lambda state: state, KEEP, confirm=False)
         if spec is not None:
             await self._listen_where(spec, status.state)
         await self._envoy_up()
@@ -144,7 +145,7 @@ class Router:
     async def status(self) -> Status | None:
         """What the guard has written, from its record where it does not answer. None: there is none."""
         try:
-            return await self.guard.status()
+            return await self.guard.status(LOOK_S)
         except GuardDown:
             return self.recorded()
 
@@ -171,8 +172,12 @@ class Router:
         """
         return await self._change(epoch, decide, wish)
 
+    async def forget(self, epoch: Epoch) -> None:
+        """Write that there is no release any more, without a router that could confirm it."""
+        await self._change(epoch, lambda state: RouterState(), OFF, confirm=False)
+
     async def _change(
-        self, epoch: Epoch, decide: Callable[[RouterState], RouterState], wish: DeadManWish, *, first: bool = False
+        self, epoch: Epoch, decide: Callable[[RouterState], RouterState], wish: DeadManWish, *, confirm: bool = True
     ) -> Status:
         for _ in range(_ATTEMPTS):
             status = await self._status_patiently()
@@ -182,7 +187,7 @@ class Router:
                 for step in steps:
                     mark = self._log_size()
                     status = await self._put(status, epoch, step, wish)
-                    if not first:
+                    if confirm:
                         await self._envoy_up()  # behind the write: a router that is down reads it when it is back
                         await self._confirm(status, old, epoch, mark)
                 return status
@@ -271,7 +276,7 @@ class Router:
     async def _restore(self, old: RouterState, epoch: Epoch) -> None:
         """Files that the router refused must not lie there when it starts again."""
         with contextlib.suppress(Conflict, GuardDown):
-            await self._put(await self.guard.status(), epoch, old, OFF)
+            await self._put(await self.guard.status(), epoch, old, KEEP)
 
     def _log_size(self) -> int:
         try:

@@ -192,14 +192,16 @@ def returned(state: RouterState, weights: Mapping[Slug, int]) -> RouterState:
 def phases(old: RouterState, new: RouterState) -> tuple[RouterState, ...]:
     """The states to put into force one after the other: first what is added, then the routes, then what is dropped."""
     pools = {p.slug: p for p in old.pools} | {p.slug: p for p in new.pools}
+    # Who catches held requests is told before the routes where somebody is held; else it is not worth a phase.
+    held_now = Mode.HOLD in (old.routes.mode, new.routes.mode)
     both = {
         "pools": tuple(pools[s] for s in sorted(pools)),
         "spill": {**old.spill, **new.spill},
-        "catch": new.catch,
+        "catch": new.catch if held_now else tuple(s for s in old.catch if s in pools),
         "doomed": new.doomed,
     }
     grown = old.model_copy(update=both)
-    routed = grown.model_copy(update={"routes": new.routes})
+    routed = grown.model_copy(update={"routes": new.routes, "catch": new.catch})
     steps: list[RouterState] = []
     for state in (grown, routed, new):
         if state != (steps[-1] if steps else old):

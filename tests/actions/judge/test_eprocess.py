@@ -4,7 +4,7 @@ from itertools import product
 from math import comb, exp, inf, isclose, log
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 from scipy.special import logsumexp
@@ -12,6 +12,7 @@ from scipy.special import logsumexp
 from soc_deploy_mcp.actions.deploy.judge import eprocess as e
 
 SLACK = 1 + 1e-12
+unhurried = settings(deadline=None)  # the machine may be busy
 WORSE = e.worse_ratios(1.25)
 BETTER = e.better_ratios(2.0)
 
@@ -118,6 +119,7 @@ def test_a_mixture_over_three_ticks_stays_within_its_bound(planned: int) -> None
 # --- the mixture over the start
 
 
+@unhurried
 @given(st.integers(1, 5000), st.data())
 def test_the_bet_over_starts_is_spent_exactly_once(planned: int, data: st.DataObject) -> None:
     tick = data.draw(st.integers(0, planned))
@@ -141,6 +143,7 @@ def in_logs(ticks: list[list[float]], planned: int) -> float:
     return float(logsumexp([mean, log(left)]) if left > 0 else mean)
 
 
+@unhurried
 @given(increments, st.integers(1, 60))
 def test_scaled_masses_give_what_logarithms_give(ticks: list[list[float]], planned: int) -> None:
     mixture = e.fresh(3)
@@ -148,12 +151,14 @@ def test_scaled_masses_give_what_logarithms_give(ticks: list[list[float]], plann
         mixture = e.grow(mixture, values, planned)
     expected = in_logs(ticks, planned)
     found = e.ln_e(mixture, planned)
-    # Starts that were lost while the evidence was beyond 10^300 are never counted too much.
-    assert found <= expected + 1e-6
+    # Beyond 10^300 starts are lost, which only slows; what is left of a mass near 10^-323 is rounded, to its double
+    # at most.
+    assert found <= expected + log(2)
     if max(abs(v) for values in ticks for v in values) < 20:
         assert found == pytest.approx(expected, abs=1e-9)
 
 
+@unhurried
 @given(st.lists(st.sampled_from([0.0, 3.0, -5.0]), min_size=1, max_size=40))
 def test_a_tick_without_events_is_a_tick_with_ratios_of_one(pattern: list[float]) -> None:
     short, long = e.fresh(2), e.fresh(2)
@@ -189,6 +194,7 @@ arms = st.tuples(st.integers(1, 500), st.integers(1, 5000)).flatmap(
 )
 
 
+@unhurried
 @given(arms, st.integers(2, 4))
 def test_a_tick_cut_in_pieces_of_equal_shape_says_the_same(counts: tuple[int, int, int, int], parts: int) -> None:
     n_c, x_c, n_b, x_b = counts
@@ -198,6 +204,7 @@ def test_a_tick_cut_in_pieces_of_equal_shape_says_the_same(counts: tuple[int, in
     assert whole == pytest.approx([a + b for a, b in zip(first, others, strict=True)], abs=1e-9)
 
 
+@unhurried
 @given(arms, st.floats(1.3, 50))
 def test_swapping_the_releases_inverts_the_ratio(counts: tuple[int, int, int, int], r: float) -> None:
     n_c, x_c, n_b, x_b = counts
@@ -206,6 +213,7 @@ def test_swapping_the_releases_inverts_the_ratio(counts: tuple[int, int, int, in
     assert as_is == pytest.approx(swapped, abs=1e-6, rel=1e-9)
 
 
+@unhurried
 @given(arms)
 def test_a_bad_request_of_the_new_release_never_speaks_for_it(counts: tuple[int, int, int, int]) -> None:
     n_c, x_c, n_b, x_b = counts
@@ -215,6 +223,7 @@ def test_a_bad_request_of_the_new_release_never_speaks_for_it(counts: tuple[int,
         assert all(sign * (b - a) > 0 for a, b in zip(now, more, strict=True))
 
 
+@unhurried
 @given(arms)
 def test_a_bad_request_of_the_old_release_never_speaks_against_the_new_one(counts: tuple[int, int, int, int]) -> None:
     n_c, x_c, n_b, x_b = counts
@@ -223,17 +232,20 @@ def test_a_bad_request_of_the_old_release_never_speaks_against_the_new_one(count
     assert all(b < a for a, b in zip(now, more, strict=True))
 
 
+@unhurried
 @given(arms, st.floats(1, 20))
 def test_a_larger_k_only_slows(counts: tuple[int, int, int, int], k: float) -> None:
     one, many = e.compare(WORSE, 1.25, *counts, 1.0), e.compare(WORSE, 1.25, *counts, k)
     assert all(b == pytest.approx(a / k, abs=1e-9) for a, b in zip(one, many, strict=True))
 
 
+@unhurried
 @given(st.integers(1, 10**6), st.integers(1, 10**6))
 def test_no_bad_request_is_no_evidence_either_way(n_c: int, n_b: int) -> None:
     assert e.compare(WORSE, 1.25, n_c, 0, n_b, 0, 1.0) == [0.0] * len(WORSE)
 
 
+@unhurried
 @given(arms)
 def test_the_comparison_is_the_binomial_likelihood_ratio(counts: tuple[int, int, int, int]) -> None:
     n_c, x_c, n_b, x_b = counts
@@ -244,6 +256,7 @@ def test_the_comparison_is_the_binomial_likelihood_ratio(counts: tuple[int, int,
         assert value == pytest.approx(expected, abs=1e-6, rel=1e-6)
 
 
+@unhurried
 @given(st.floats(1e-4, 0.9), st.integers(0, 300), st.data())
 def test_a_rate_alone_is_the_binomial_likelihood_ratio(theta: float, n: int, data: st.DataObject) -> None:
     x = data.draw(st.integers(0, n))
@@ -257,16 +270,19 @@ def test_a_rate_alone_is_the_binomial_likelihood_ratio(theta: float, n: int, dat
 # --- grids
 
 
+@unhurried
 @given(st.floats(1, 50))
 def test_every_worse_ratio_is_worse_than_r0(r0: float) -> None:
     assert all(r > 1.1 * r0 and ln > 0 for r, ln in e.worse_ratios(r0))
 
 
+@unhurried
 @given(st.floats(1.01, 50))
 def test_every_better_ratio_is_better_than_r_bad(r_bad: float) -> None:
     assert all(r < r_bad and ln < 0 for r, ln in e.better_ratios(r_bad))
 
 
+@unhurried
 @given(st.floats(1e-6, 1.0), st.none() | st.floats(0, 1))
 def test_weights_of_the_rates_below_add_up(theta: float, base: float | None) -> None:
     weights = e.below_weights(theta, base)

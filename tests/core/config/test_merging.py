@@ -62,17 +62,17 @@ def test_a_service_may_differ_on_one_environment():
 
 
 @pytest.mark.parametrize(
-    ("environment", "verify", "window", "bake", "least", "budget", "pause"),
+    ("environment", "verify", "window", "bake", "least", "pause"),
     [
-        ("dev", 10, 60, 15, 10, "warn", False),
-        ("staging", 60, 300, 60, 30, "warn", False),
-        ("prod", 120, 300, 300, 60, "refuse", True),
+        ("dev", 10, 60, 15, 10, False),
+        ("staging", 60, 300, 60, 30, False),
+        ("prod", 120, 300, 300, 60, True),
     ],
 )
-def test_the_built_in_windows_of_each_environment(environment, verify, window, bake, least, budget, pause):
+def test_the_built_in_windows_of_each_environment(environment, verify, window, bake, least, pause):
     seen = deploy('services: {shop: {run: ["{port}"]}}', environment=environment)
     assert (seen.verify_window, seen.rollback_window, seen.bake, seen.canary.min) == (verify, window, bake, least)
-    assert (seen.on_budget_spent, seen.rolling.pause_after_first) == (budget, pause)
+    assert seen.rolling.pause_after_first is pause
 
 
 def test_a_pair_of_settings_may_stand_on_two_levels():

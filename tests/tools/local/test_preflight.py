@@ -127,3 +127,19 @@ def test_memory_is_counted_for_both_releases_and_the_router() -> None:
 def test_a_full_disk_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(preflight, "SPARE_MB", 1 << 40)
     assert code(preflight.check_disk, tmp_path) == "E_LOW_DISK"
+
+
+def test_a_copy_of_the_router_outlives_the_package(monkeypatch: pytest.MonkeyPatch) -> None:
+    with state_home() as home:
+        copy = launch.envoy_copy(home)
+        assert copy.stat().st_size == launch.find_envoy().stat().st_size
+        assert launch.envoy_copy(home) == copy
+        assert launch.version_of(str(copy)) == launch.envoy_version()
+
+        def missing(name: str) -> object:
+            raise ImportError(name)
+
+        monkeypatch.setattr(launch.importlib, "import_module", missing)
+        assert launch.envoy_copy(home) == copy
+        copy.unlink()
+        assert code(launch.envoy_copy, home) == "E_NO_ROUTER"

@@ -119,6 +119,19 @@ def test_a_release_leaves_the_routes_before_the_clusters() -> None:
     assert done.slugs == (OLD,)
 
 
+def test_a_switch_is_one_write() -> None:
+    """The way back waits for nothing: not for a phase before it either."""
+    new = shifted(serving(), {NEW: 100})
+    assert phases(shifted(serving(), {OLD: 100}), new) == (new,)
+
+
+def test_held_requests_find_their_instances_before_the_routes_change() -> None:
+    held_up = held(serving())
+    caught, routed = phases(held_up, shifted(held_up, {NEW: 100}))
+    assert (caught.routes.mode, caught.catch) == (Mode.HOLD, (NEW,))
+    assert routed.routes.weights == {NEW: 100}
+
+
 def test_nothing_to_change_takes_no_phase() -> None:
     assert phases(serving(), serving()) == ()
 
