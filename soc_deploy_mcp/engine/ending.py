@@ -12,12 +12,15 @@ from soc_deploy_mcp.engine.runs import Run
 from soc_deploy_mcp.engine.store import Tx
 
 
-def finish(tx: Tx, journal: Journal, run: RunId) -> None:
+def finish(tx: Tx, journal: Journal, run_id: RunId) -> None:
     """A program that returned must have said how its run ended."""
-    state = runs.load(tx, run).state
-    if not state.terminal:
-        raise RuntimeError(f"the program returned and left the run in {state}")
-    _end(tx, journal, run)
+    run = runs.load(tx, run_id)
+    if not run.state.terminal:
+        raise RuntimeError(f"the program returned and left the run in {run.state}")
+    if tx.one("select 1 from journal where run=? and kind='finished'", run_id) is None:
+        # a walk that died between its last state and its last word
+        journal.append(tx, run_id, run.epoch, Finished(state=run.state).entry())
+    _end(tx, journal, run_id)
 
 
 def fail(tx: Tx, journal: Journal, run_id: RunId, error: Exception) -> None:

@@ -59,8 +59,12 @@ class Sqlite:
 
     async def open(self) -> None:
         """Raises E_HOME_UNFIT (network file system, not ours, too new), E_JOURNAL (cannot be used, or damaged)."""
-        await self._in(self._writer, self._open_writer)
-        await self._in(self._reader, self._open_reader)
+        try:
+            await self._in(self._writer, self._open_writer)
+            await self._in(self._reader, self._open_reader)
+        except BaseException:
+            await self.close()
+            raise
 
     async def close(self) -> None:
         """Waits for what is being written. The last one to close leaves one tidy file behind."""

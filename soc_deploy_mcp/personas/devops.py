@@ -14,14 +14,17 @@ from soc_deploy_mcp.actions.deploy.stages import rules, stage
 from soc_deploy_mcp.actions.rollback.gather import gather as gather_rollback
 from soc_deploy_mcp.actions.rollback.plan import plan as plan_rollback
 from soc_deploy_mcp.core.config import Settings
+from soc_deploy_mcp.core.config.settings import CustomCheck
 from soc_deploy_mcp.core.errors import DeployError
 from soc_deploy_mcp.core.event import HealthSeen
 from soc_deploy_mcp.core.evidence import Evidence, observed
 from soc_deploy_mcp.core.ids import Instant
+from soc_deploy_mcp.core.metrics import BadQuery
 from soc_deploy_mcp.core.plan import Plan, StepPower
 from soc_deploy_mcp.core.release import Target
 from soc_deploy_mcp.core.request import Request
 from soc_deploy_mcp.personas.walk import baseline_digest
+from soc_deploy_mcp.tools.metrics import check_queries
 
 HEALTH_WINDOW_S = 30.0
 
@@ -48,6 +51,8 @@ class Devops:
         return await self.run_tests(plan)
 
     async def plan(self, request: Request) -> tuple[Plan, Sequence[Evidence]]:
+        for check in self.settings.judge.checks:
+            _usable(check)
         if request.action == "rollback":
             seen = await gather_rollback(request, self.settings, self.target, self.readers)
             made = plan_rollback(request, seen)
@@ -104,6 +109,19 @@ class Devops:
         self, kind: str, subject: str, query: str, figure: str, data: dict[str, object] | None = None
     ) -> Evidence:
         return observed(kind, subject, tool="devops-agent", query=query, figure=figure, at=self.now(), data=data)
+
+
+def _usable(check: CustomCheck) -> None:
+    """Refuse before the plan what the judge could not read later."""
+    try:
+        check_queries(check)
+    except BadQuery as bad:
+        raise DeployError(
+            "E_QUERY",
+            f"judge.checks: {check.name} has a query that cannot be used: {bad}",
+            "counts of bad and total events are plain counters, summed; a gauge is one level",
+            "edit soc-deploy.yaml, judge.checks",
+        ) from None
 
 
 def foresee(plan: Plan, seen: Gathered) -> tuple[StepPower, ...]:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from soc_deploy_mcp.core.errors import DeployError
-from soc_deploy_mcp.core.event import Finished, Moved, State
+from soc_deploy_mcp.core.event import Finished, Moved, Payload, State
 from soc_deploy_mcp.engine.context import Aborted, Activity, Context, Walking, Watching
 from soc_deploy_mcp.engine.history import History
 from soc_deploy_mcp.engine.journal import Journal
@@ -304,12 +304,13 @@ async def test_runs_are_found_by_their_beginning(path: Path) -> None:
         assert await history.of_target(done.target, 5, before=done.created_at) == []
 
 
-async def test_a_walk_that_ended_and_crashed_does_not_walk_again(path: Path) -> None:
+@pytest.mark.parametrize("last", [moved(State.FAILED_NO_CHANGE), Finished(state=State.FAILED_NO_CHANGE)])
+async def test_a_walk_that_ended_and_crashed_does_not_walk_again(path: Path, last: Payload) -> None:
     walks: list[int] = []
 
     async def walk(ctx: Walking) -> None:
         walks.append(1)
-        await ctx.emit(Finished(state=State.FAILED_NO_CHANGE, reason="E_CHECKS"), "end")
+        await ctx.emit(last, "end")
         await asyncio.sleep(3600)
 
     async with opened(path) as store:
@@ -318,4 +319,5 @@ async def test_a_walk_that_ended_and_crashed_does_not_walk_again(path: Path) -> 
             await node.reaches(run, State.FAILED_NO_CHANGE)
         async with started(Node(store).programs(ending(State.SUCCEEDED, holds_on), walk)) as node:
             assert await node.finish(run) == State.FAILED_NO_CHANGE
+            assert len(await node.kinds(run, "finished")) == 1
     assert walks == [1]

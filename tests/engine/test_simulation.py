@@ -41,7 +41,7 @@ nodes = st.sampled_from(["a", "b"])
 events = st.one_of(
     st.tuples(moments, st.just("kill"), nodes),
     st.tuples(moments, st.just("freeze"), st.tuples(nodes, st.sampled_from([0.3, 2.6, 9.0]))),
-    st.tuples(moments, st.just("signal"), st.sampled_from(["go", "promote", "abort", "other"])),
+    st.tuples(moments, st.just("signal"), st.sampled_from(["go", "promote", "abort", "abort", "other"])),
     st.tuples(moments, st.just("turn"), st.sampled_from([-3600.0, 3600.0])),
 )
 
@@ -123,7 +123,7 @@ async def play(path: Path, ops: tuple[Op, ...], fates: list[Fate], timeline: lis
     timeline=st.lists(events, max_size=5),
     restart_s=st.sampled_from([0.1, 8.0]),
 )
-@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=120, deadline=None, suppress_health_check=list(HealthCheck))
 def test_a_run_ends_as_if_nothing_had_happened(
     tmp_path_factory: pytest.TempPathFactory, ops: Any, fates: list[Fate], timeline: list[Any], restart_s: float
 ) -> None:
