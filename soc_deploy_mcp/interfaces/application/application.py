@@ -39,7 +39,8 @@ class Application:
         config, _ = self.parts.config(caller.project)
         request = parse(line, Known.of(config))
         target = _target(request, config, caller)
-        spec = config.settings(target.service, target.environment).spec
+        assert request.environment is not None  # the grammar demands it for both actions
+        spec = config.settings(target.service, request.environment).spec
         refuse_secrets(target.service, spec, self.parts.redactor)
         if joined := await self._undoing(request, target, caller):
             return joined
@@ -237,6 +238,6 @@ def _target(request: Request, config: Config, caller: Caller) -> Target:
     if request.break_glass is not None:
         why = "no approver is enrolled, and two people would have to agree"
         raise DeployError("E_VALUE", "--break-glass needs a governed installation", why, "soc-deploy status")
-    assert request.environment is not None  # the grammar demands it for both
+    assert request.environment is not None  # the grammar demands it for both actions
     service = request.service or config.services[0]
     return Target(project=caller.project, service=service, environment=request.environment)

@@ -25,6 +25,8 @@ async def answer(method: str, path: str, body: bytes) -> tuple[int, bytes]:
         return 200, os.environ.get(path.partition("?")[2], "").encode()
     if path == "/crash":
         os._exit(3)
+    if path == "/metrics":
+        return 404, b""
     return 200, body if method == "POST" else VERSION.encode()
 
 

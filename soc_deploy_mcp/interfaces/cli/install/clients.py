@@ -38,7 +38,11 @@ OPENCODE = Client(
     name="opencode",
     title="OpenCode",
     form="jsonc",
-    then=("Restart OpenCode: it reads its files at the start. Then type /soc-deploy production --action deploy ...",),
+    then=(
+        "OpenCode runs what stands in !`...` behind a command, also when it came from outside: scripts and CI call "
+        "soc-deploy itself, never `opencode run --command`.",
+        "Restart OpenCode: it reads its files at the start. Then type /soc-deploy production --action deploy ...",
+    ),
     ignore=tuple(
         f".opencode/{name}" for name in (".gitignore", "node_modules/", "package.json", "package-lock.json", "bun.lock")
     ),

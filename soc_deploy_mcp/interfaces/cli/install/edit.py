@@ -120,7 +120,7 @@ def _insertion(page: Page, brace: int, name: str, value: Json) -> tuple[list[Spl
     if not members:
         return _into_empty(page, brace, name, value)
     last = members[-1]
-    at = page.with_comments(last.behind)
+    at = page.tokens[last.behind].end
     manner = page.manner(last.key)
     if manner is None and page.line_comment_ends(at):
         manner = Manner(page.newline + page.line_indent(last.key) + page.step, page.step)

@@ -210,6 +210,12 @@ def test_what_stands_in_the_way_is_named(sites: Sites, path: str) -> None:
     assert path in sites.said
 
 
+def test_whoever_has_the_old_file_open_never_sees_half_of_the_new_one(sites: Sites) -> None:
+    with sites.write(".mcp.json", '{"theirs": 1}').open() as old:
+        sites.run("install --client claude")
+        assert old.read() == '{"theirs": 1}'
+
+
 def test_a_file_keeps_its_mode(sites: Sites) -> None:
     sites.write(".mcp.json", "{}").chmod(0o600)
     sites.run("install --client claude")

@@ -1,0 +1,245 @@
+"""The questions that the judge's simulation answers, each with its world, its size and its goal.
+
+Times are seconds from the first request to the new release until the word; late onsets from the onset.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from math import sqrt
+
+from bench._report import Goal
+from soc_deploy_mcp.actions.deploy.judge import Stage, Word
+from tests.actions.judge.simulate import DEFAULT, Case, Outcome, World, at_weight, steps
+
+STOPPED = {Word.REJECT, Word.ABSOLUTE, Word.BUDGET, Word.CRASH}
+Figure = Callable[[Sequence[Outcome]], float]
+
+
+@dataclass(frozen=True)
+class Question:
+    name: str
+    case: Case
+    figures: tuple[tuple[str, Figure, Goal | None], ...]
+    runs: int = 1000
+
+
+# --- what is read off
+
+
+def wilson_upper(hits: int, runs: int) -> float:
+    """Upper end of the 95 % interval (Wilson 1927)."""
+    z2, rate = 3.841458821, hits / runs
+    return (rate + z2 / (2 * runs) + sqrt(z2 * (rate * (1 - rate) / runs + z2 / (4 * runs * runs)))) / (1 + z2 / runs)
+
+
+def blamed(outcomes: Sequence[Outcome]) -> float:
+    return sum(bool(o.said & STOPPED) or o.reason == "canary_silent" for o in outcomes) / len(outcomes)
+
+
+def blamed_upper(outcomes: Sequence[Outcome]) -> float:
+    return wilson_upper(round(blamed(outcomes) * len(outcomes)), len(outcomes))
+
+
+def promoted(outcomes: Sequence[Outcome]) -> float:
+    return sum(o.word is Word.ACCEPT for o in outcomes) / len(outcomes)
+
+
+def quantile(values: Sequence[float], share: float) -> float:
+    return sorted(values)[min(len(values) - 1, int(share * len(values)))]
+
+
+def seconds(share: float, since: float = 0.0) -> Figure:
+    return lambda outcomes: quantile([o.at_s - since for o in outcomes], share)
+
+
+def excess(share: float) -> Figure:
+    return lambda outcomes: quantile([o.excess for o in outcomes], share)
+
+
+def first_step(share: float) -> Figure:
+    return lambda outcomes: quantile([o.accepted[0] if o.accepted else o.at_s for o in outcomes], share)
+
+
+# --- the questions
+
+MEASURED = (("errors", 1.15), ("latency", 1.15), ("latency_slo", 1.15))  # upper bounds where bursts were looked for
+LATENCY = MEASURED[1:]  # errors too few to measure their bursts
+UNKNOWN: tuple[tuple[str, float], ...] = ()
+ABORTS = (("false aborts, upper 95 %", blamed_upper, ("<=", 0.01)),)
+PASSES = (("let through", promoted, ("<=", 0.05)),)
+
+
+def good_releases() -> list[Question]:
+    """Type I: 30 minutes at one weight, looked at after each tick; and whole rollouts."""
+    found = []
+    for rps in (20, 200, 2000):
+        for weight in (5, 50):
+            world = World(rps=rps, errors=0.005, slow=0.03, ratio=1.25)
+            found.append(Question(f"good, RR 1.25, {rps} rps {weight} %", at_weight(Case(world), weight, 1800), ABORTS))
+        for ratio in (1.0, 1.25):
+            world = World(rps=rps, errors=0.002, slow=0.03, ratio=ratio)
+            found.append(Question(f"good, RR {ratio:g}, {rps} rps 5/25/50/100", Case(world), ABORTS))
+    sixty = at_weight(Case(World(rps=100, errors=0.005, slow=0.03)), 10, 3600)
+    found.append(Question("good, RR 1, 100 rps 10 %, 60 min", sixty, ABORTS))
+    seconds_ticks = at_weight(Case(World(rps=20, errors=0.005, slow=0.03, ratio=1.25), tick=1.0), 10, 600)
+    found.append(Question("good, RR 1.25, 20 rps 10 %, 1-s ticks", seconds_ticks, ABORTS))
+    for ratio in (1.0, 1.25):
+        pairs = World(rps=100, errors=0.005, slow=0.01, ratio=ratio, burst=2)
+        case = at_weight(Case(pairs, k=LATENCY), 50, 1800)
+        found.append(Question(f"good, errors in pairs, k unknown, RR {ratio:g}", case, ABORTS))
+    for burst in (5, 10):
+        known = tuple((m, float(burst)) for m in ("errors", "latency", "latency_slo"))
+        world = World(rps=200, errors=0.005, slow=0.01, burst=burst, burst_slow=burst)
+        case = at_weight(Case(world, k=known), 10, 1800)
+        found.append(Question(f"good, bursts of {burst}, k measured", case, ABORTS))
+    no_history = at_weight(Case(World(rps=100, errors=0.005, slow=0.03, ratio=1.25), history=False), 25, 1800)
+    found.append(Question("good, RR 1.25, no history of the budget", no_history, ABORTS))
+    return found
+
+
+def outages() -> list[Question]:
+    """100 s of errors on both releases: 12 worlds of 125 runs are the 1,500."""
+    blame = (("blamed on the new release", blamed, ("==", 0.0)),)
+    found = []
+    for tick in (1.0, 5.0):
+        for rps, weight in ((20, 50), (100, 5)):
+            for rate in (0.05, 0.2, 1.0):
+                world = World(rps=rps, outage=(100, 200, rate))
+                stage = Stage(weight, True, 300, 300)
+                case = Case(world, stages=(stage,), tick=tick, go_on=True, until_s=300)
+                name = f"outage of both, {rate:.0%} errors, {rps} rps {weight} %, {tick:g}-s ticks"
+                found.append(Question(name, case, blame, 125))
+    return found
+
+
+def bad_releases() -> list[Question]:
+    """One step with a release exactly as bad as ACCEPT must rule out."""
+    found = []
+
+    def one(name: str, weight: int, world: World, k: tuple[tuple[str, float], ...], **more: float) -> None:
+        stage = Stage(weight, weight < 100, 60, 900)
+        found.append(Question(f"bad, {name}, {weight} %", Case(world, stages=(stage,), k=k, **more), PASSES, 2000))
+
+    exact = (("errors", 1.0), ("latency", 1.0), ("latency_slo", 1.0))
+    for weight, base in ((5, 0.01), (25, 0.004), (50, 0.002), (100, 0.001)):
+        one("×2 errors, k 1", weight, World(errors=base, ratio=2, slow_new=0.01), exact)
+    one("1 % of 0 errors, k 1", 5, World(errors=0.0, errors_new=0.01), exact)
+    one("×2 errors in pairs, k unknown", 100, World(errors=0.001, ratio=2, slow_new=0.01, burst=2), LATENCY)
+    one("×2 errors in pairs, k unknown", 50, World(errors=0.002, ratio=2, slow_new=0.01, burst=2), LATENCY)
+    one("latency ×2, k 1", 10, World(errors=0.0, slow=0.025, slow_new=0.05), exact)
+    one("0.2 % errors, seen by probes", 100, World(rps=0.2, errors=0.0, errors_new=0.002), exact, probes=50.0)
+    return found
+
+
+def healthy_releases() -> list[Question]:
+    """Whole rollouts of a release as good as the old one; the last step lasts 300 s at least."""
+
+    def one(name: str, case: Case, p50: float | None = None, share: float | None = None, runs: int = 1000) -> Question:
+        at_most: Goal | None = ("<=", p50) if p50 else None
+        at_least: Goal | None = (">=", share) if share else None
+        figures = (("p50 s", seconds(0.5), at_most), ("p90 s", seconds(0.9), None), ("promoted", promoted, at_least))
+        return Question(f"healthy, {name}", case, figures, runs)
+
+    probes = (("latency", 1.0), ("latency_slo", 1.0))
+    found = [
+        one("100 rps 0.1 %, k measured", Case(World(), k=MEASURED), 700, 0.9),
+        one("100 rps 0.1 %, k measured, 10/50/100", Case(World(), steps(10, 50, 100), k=MEASURED), 510, 0.9),
+        one("100 rps 0.1 %, k measured, 1-s ticks", Case(World(), k=MEASURED, tick=1.0), 700, 0.9),
+        one("100 rps 0.1 %, k of errors unknown", Case(World(), k=LATENCY)),
+        one("100 rps 0.1 %, no k known", Case(World(), k=UNKNOWN)),
+        one("20 rps 0.1 %, k measured", Case(World(rps=20), k=MEASURED)),
+        one("2000 rps 0.1 %, k measured", Case(World(rps=2000), k=MEASURED), 600, 0.9),
+    ]
+    for rate, bound in ((0.0, 650), (0.0002, 723), (0.001, 1275), (0.005, 800)):
+        found.append(one(f"300 rps {rate:.2%}, k measured", Case(World(rps=300, errors=rate), k=MEASURED), bound, 0.9))
+    for rate, errors, bound in ((20, 0.0, 645), (20, 0.001, 1730), (50, 0.0, 480), (50, 0.001, 1125)):
+        case = Case(World(rps=0.2, errors=errors), k=probes, probes=float(rate), history=False)
+        found.append(one(f"probes {rate}/s {errors:.1%}", case, bound, 0.8, 400 if rate == 20 else 600))
+    return found
+
+
+def regressions() -> list[Question]:
+    """How long a bad release stays, and what it costs. 10 % unless said."""
+
+    def one(name: str, case: Case, p50: float | None = None, cost: float | None = None) -> Question:
+        figures: list[tuple[str, Figure, Goal | None]] = [
+            ("p50 s", seconds(0.5, case.world.onset_s), ("<=", p50) if p50 else None),
+            ("p95 s", seconds(0.95, case.world.onset_s), None),
+            ("p50 bad", excess(0.5), ("<=", cost) if cost else None),
+            ("stopped", blamed, (">=", 0.99) if p50 else None),
+        ]
+        return Question(f"stop, {name}", case, tuple(figures))
+
+    def at(weight: int, world: World, tick: float = 5.0, max_s: float = 900, k: object = MEASURED) -> Case:
+        return Case(world, (Stage(weight, True, 60, max_s),), tick, k=k, go_on=True)  # type: ignore[arg-type]
+
+    found = []
+    for tick in (5.0, 1.0):
+        t = f"{tick:g}-s ticks"
+        half = World(errors_new=0.5)
+        found += [
+            one(f"50 % errors, 100 rps, {t}", at(10, half, tick), 5, 30),
+            one(f"5 % errors, 100 rps, {t}", at(10, World(errors_new=0.05), tick), 20),
+            one(f"5 % errors, 100 rps, k unknown, {t}", at(10, World(errors_new=0.05), tick, k=LATENCY), 25),
+            one(f"2 % errors, 100 rps, {t}", at(10, World(errors_new=0.02), tick), 60),
+            one(f"+300 ms, 100 rps, {t}", at(10, World(slow_new=1.0), tick, k=UNKNOWN), 5 if tick == 5 else 3),
+        ]
+    found += [
+        one("50 % errors, 100 rps 5 %", at(5, World(errors_new=0.5)), 5, 30),
+        one("5 % errors, 100 rps 5 %", at(5, World(errors_new=0.05)), 35),
+        one("2 % errors, 100 rps 5 %", at(5, World(errors_new=0.02)), 100),
+        one("5 % errors, 300 rps", at(10, World(rps=300, errors_new=0.05)), 10),
+        one("2 % errors, 300 rps", at(10, World(rps=300, errors_new=0.02)), 20),
+        one("50 % errors, 2.5 rps", at(10, World(rps=2.5, errors_new=0.5), 1.0), 40),
+        one("×4 from 0.5 %, 100 rps", at(10, World(errors=0.005, errors_new=0.02)), 140),
+        one("1 % from 0.5 %, 100 rps 5 %", at(5, World(errors=0.005, errors_new=0.01))),
+        one("5 % errors after 10 min, 100 rps", at(10, World(errors_new=0.05, onset_s=600), max_s=1800), 35),
+        one(
+            "×2 from 0.5 % after 15 min, 1000 rps",
+            at(10, World(rps=1000, errors=0.005, errors_new=0.01, onset_s=900), max_s=2700),
+            219,
+        ),
+        one(
+            "users' 5 % errors behind probes, 20 rps", replace(at(10, World(rps=20, errors_new=0.05)), probes=20.0), 10
+        ),
+    ]
+    return found
+
+
+def demonstration() -> list[Question]:
+    """The demo: 300 rps, target below 0.5 %, 10/50/100 with 2 s at least, ticks of 1 s, bursts not measured."""
+    short = (Stage(10, True, 2, 900), Stage(50, True, 2, 900), Stage(100, False, 3, 900))
+    calm = World(rps=300, errors=0.0, slow=0.0005)
+    case = Case(calm, short, 1.0, "<0.5%", UNKNOWN, history=False)
+    return [
+        Question(
+            "demo, good canary",
+            case,
+            (
+                ("step 10 % p50 s", first_step(0.5), None),
+                ("p50 s", seconds(0.5), None),
+                ("p90 s", seconds(0.9), None),
+                ("promoted", promoted, (">=", 0.99)),
+            ),
+        ),
+        *(
+            Question(
+                f"demo, {name}",
+                replace(case, world=replace(calm, **change)),
+                (("p50 s", seconds(0.5), None), ("p95 s", seconds(0.95), None), ("p50 bad", excess(0.5), None)),
+            )
+            for name, change in (("5 % errors", {"errors_new": 0.05}), ("+300 ms", {"slow_new": 1.0}))
+        ),
+    ]
+
+
+def questions() -> list[Question]:
+    assert [s.weight for s in DEFAULT] == [5, 25, 50, 100]
+    return [
+        *good_releases(),
+        *outages(),
+        *bad_releases(),
+        *healthy_releases(),
+        *regressions(),
+        *demonstration(),
+    ]
