@@ -8,7 +8,7 @@ from enum import IntEnum
 
 
 class Exit(IntEnum):
-    """Exit codes of every `soc-deploy` command (docs/exit-codes)."""
+    """Exit codes of every `soc-deploy` command (docs/errors.md)."""
 
     OK = 0
     REFUSED = 1  # refused or not possible: no daemon, not entitled

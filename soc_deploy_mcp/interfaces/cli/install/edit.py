@@ -120,7 +120,7 @@ def _insertion(page: Page, brace: int, name: str, value: Json) -> tuple[list[Spl
     if not members:
         return _into_empty(page, brace, name, value)
     last = members[-1]
-    at = page.tokens[last.behind].end
+    at = page.with_comments(last.behind)
     manner = page.manner(last.key)
     if manner is None and page.line_comment_ends(at):
         manner = Manner(page.newline + page.line_indent(last.key) + page.step, page.step)
@@ -173,7 +173,7 @@ def _removal(page: Page, keys: Keys, gap: str | None) -> list[Splice]:
     comma = member.comma
     rest = end if comma is None else page.tokens[comma].end
     if page.line_comment_ends(start) and page.text[rest] not in "\r\n":
-        start = page.tokens[member.key].start  # the comment would swallow what follows
+        pass  # the comment would swallow what follows
     number = members.index(member)
     if comma is None and number:
         comma = members[number - 1].comma

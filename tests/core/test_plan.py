@@ -1,0 +1,127 @@
+"""What a plan's hash covers: everything that was planned, and nothing that moves by itself."""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from soc_deploy_mcp.core.plan import Advice, Candidate, Migrate, Plan, StepPower, Waiver, WayBack
+from tests.core.report.journals import plan as planned
+
+Path = tuple[str | int, ...]
+
+
+def whole() -> Plan:
+    """A plan in which no list is empty, so that there is something to change everywhere."""
+    made = planned("Canary 5 %", "Canary 100 %", waivers=(Waiver(check="g.tests", flag="--skip-tests"),))
+    steps = (made.steps[0].model_copy(update={"ops": (*made.steps[0].ops, Migrate(id="0001"))}), *made.steps[1:])
+    back = made.way_back.model_copy(update={"candidates": (Candidate(version="v1.0.0", slug="a", refused="rule 1"),)})
+    return made.model_copy(update={"steps": steps, "way_back": back, "reason": "because"})
+
+
+PLAN = whole()
+
+
+def leaves(value: Any, path: Path = ()) -> Iterator[Path]:
+    if isinstance(value, dict):
+        for key, each in value.items():
+            yield from leaves(each, (*path, key))
+    elif isinstance(value, list) and value:
+        for index, each in enumerate(value):
+            yield from leaves(each, (*path, index))
+    else:
+        yield path
+
+
+OTHERS: tuple[Any, ...] = (
+    *("another", "dev", "recreate", "rollback", "old", "off", "never", "PROMOTING", "dir", "extend", "refuse", "envoy"),
+    *("/other", "127.0.0.1:9090", "{port}{port}", "<1%", "<1s", "a" * 64, "contract"),
+    *(1, 3, 7, 60, 0.02, 2.5, 250.5, 1800.0, 90000.0, True, False, None),
+    *([["make"]], ["/other"], [{"path": "/other"}], {"NAME": "env:OTHER"}, {"all": []}),
+    *([{"id": "0002", "run": ["migrate"]}], [{"name": "extra", "gauge": "extra"}]),
+)
+
+
+def changed(path: Path) -> Iterator[Plan]:
+    """The plan with the value at `path` replaced by others, as far as that is a plan at all."""
+    for other in OTHERS:
+        data = json.loads(json.dumps(PLAN.to_json()))
+        place = data
+        for key in path[:-1]:
+            place = place[key]
+        if place[path[-1]] == other:
+            continue
+        place[path[-1]] = other
+        try:
+            yield Plan.from_json(data)
+        except ValidationError:
+            continue
+
+
+COVERED = [path for path in leaves(PLAN.to_json()) if path[0] != "advice"]
+
+
+def test_a_change_of_any_value_changes_the_hash() -> None:
+    """Only values of one kind of word (the discriminator of an operation) have no valid other one."""
+    fixed = []
+    for path in COVERED:
+        others = list(changed(path))
+        assert all(other.hash != PLAN.hash for other in others if other != PLAN), path
+        fixed += [] if any(other != PLAN for other in others) else [path]
+    assert {path[-1] for path in fixed} <= {"kind", "percentile", "platform", "runtime", "on_conflict", "commit"}, fixed
+
+
+def test_no_field_is_left_out_but_the_advice() -> None:
+    assert {path[0] for path in COVERED} == set(Plan.model_fields) - {"advice"}
+
+
+_power = st.builds(
+    StepPower,
+    key=st.just("a"),
+    metric=st.text(max_size=5),
+    ratio=st.none() | st.floats(1, 9),
+    accept_s=st.none() | st.floats(0, 900),
+    accept_chance=st.floats(0, 1),
+)
+_advice = st.builds(
+    Advice,
+    power=st.lists(_power, max_size=2).map(tuple),
+    risks=st.lists(st.text(max_size=9), max_size=2).map(tuple),
+    duration_s=st.tuples(st.floats(0, 1e6), st.floats(0, 1e6)),
+    downtime_s=st.none() | st.floats(0, 60),
+    back_s=st.none() | st.floats(0, 60),
+    back_basis=st.text(max_size=9),
+)
+
+
+@given(_advice)
+def test_what_was_estimated_moves_with_the_traffic_and_is_not_approved(advice: Advice) -> None:
+    assert PLAN.model_copy(update={"advice": advice}).hash == PLAN.hash
+
+
+def test_a_plan_read_back_from_the_journal_has_the_hash_it_was_written_with() -> None:
+    assert Plan.from_json(json.loads(json.dumps(PLAN.to_json()))).hash == PLAN.hash
+
+
+def test_the_order_of_steps_is_part_of_the_plan() -> None:
+    assert PLAN.model_copy(update={"steps": PLAN.steps[::-1]}).hash != PLAN.hash
+
+
+def test_a_plan_without_steps_changes_nothing_and_says_so() -> None:
+    assert planned().no_change
+    assert not PLAN.no_change
+
+
+def test_a_way_back_that_was_not_found_is_another_plan() -> None:
+    lost = PLAN.model_copy(update={"way_back": WayBack(release=None, why="its files are gone")})
+    assert lost.hash != PLAN.hash
+
+
+@pytest.mark.parametrize("field", ["hash", "no_change"])
+def test_what_follows_from_a_plan_cannot_be_written_into_it(field: str) -> None:
+    with pytest.raises(ValidationError, match="extra"):
+        Plan.from_json(PLAN.to_json() | {field: "x"})
