@@ -39,7 +39,7 @@ class Hold:
         self.run: RunId = run.id
         self.epoch: Epoch = run.epoch
         self.returning = False  # on the way back
-        self.retreated = False  # went back without a journal
+        self.broken: DeployError | None = None  # the journal failed us: this execution writes nothing more
         self._heeds_abort = True
         self.lost = False
         self._stop: asyncio.Future[BaseException] = asyncio.get_running_loop().create_future()
@@ -71,8 +71,22 @@ class Hold:
         """One transaction in which the run is ours. Raises Lost, E_JOURNAL.
 
         `unwritten` is the answer on the way back when the journal cannot be written: traffic goes back without it.
+        After one failure nothing more is written, also when there is room again: rows behind a gap would tell a
+        replay that steps were done which are not recorded.
         """
         self.check()
+        if self.broken is None:
+            try:
+                return await self._written(work)
+            except DeployError as error:
+                if error.code != "E_JOURNAL":
+                    raise
+                self.broken = error
+        if unwritten is None or not self.returning:
+            raise self.broken
+        return unwritten()
+
+    async def _written(self, work: Callable[[Tx], T]) -> T:
 
         def owned(tx: Tx) -> T:
             self._own(tx)
@@ -83,11 +97,6 @@ class Hold:
         except Aborted:
             self.shield()
             raise
-        except DeployError as error:
-            if error.code != "E_JOURNAL" or unwritten is None or not self.returning:
-                raise
-            self.retreated = True
-            return unwritten()
 
     def append(self, tx: Tx, entry: Entry) -> Record:
         (record,) = self.seat.journal.append(tx, self.run, self.epoch, entry)

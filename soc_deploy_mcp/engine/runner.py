@@ -230,7 +230,7 @@ class Runner:
             with self._journal.bell.attend(run.id, running.hold.signalled):
                 await self._play(run, running)
         finally:
-            if running.hold.retreated:
+            if running.hold.broken is not None and running.hold.returning:
                 self._retreated.add(run.id)
             if self._executions.get(run.id) is running:
                 del self._executions[run.id]

@@ -94,15 +94,13 @@ async def walk(ctx: Walking, errand: Errand) -> None:
 async def _walk(ctx: Walking, errand: Errand) -> None:
     if not errand.request.dry_run:
         await errand.lead.free()
-    plan, evidence = await errand.lead.plan(errand.request)
-    await _told(ctx, evidence)
-    await ctx.emit(PlanMade(plan=plan, hash=plan.hash), "plan")
+    plan, evidence = await _planned(ctx, errand)
     await _moved(ctx, State.PLANNED)
     if plan.no_change:
         await _end(ctx, State.SUCCEEDED, f"no change: {plan.new.version} serves {plan.target.name} already")
         return
     await _moved(ctx, State.PREFLIGHT)
-    checks = await _checked(ctx, errand, plan, evidence)
+    plan, checks = await _checked(ctx, errand, plan, evidence)
     if blocking := [check for check in checks if check.blocks]:
         raise Refused(_blocked(blocking), _error_of(blocking, errand.request))
     if errand.request.dry_run:
@@ -112,19 +110,32 @@ async def _walk(ctx: Walking, errand: Errand) -> None:
     await _through(ctx, errand, plan)
 
 
-async def _checked(ctx: Walking, errand: Errand, plan: Plan, evidence: Sequence[Evidence]) -> tuple[Check, ...]:
-    """The preflight list. Tests run only when all that is cheaper has passed."""
-    facts = Facts(evidence, errand.lead.now())
-    checks = preflight.run(errand.request, plan, facts).checks
-    waiting = [check for check in checks if check.blocks and check.id == "g.tests"]
-    if waiting and len(waiting) == sum(check.blocks for check in checks):
-        more = await errand.lead.tests(plan)
-        await _told(ctx, more)
-        facts = Facts((*evidence, *more), errand.lead.now())
-        checks = preflight.run(errand.request, plan, facts).checks
+async def _planned(ctx: Walking, errand: Errand) -> tuple[Plan, Sequence[Evidence]]:
+    plan, evidence = await errand.lead.plan(errand.request)
+    await _told(ctx, evidence)
+    await ctx.emit(PlanMade(plan=plan, hash=plan.hash), f"plan/{plan.hash}")
+    return plan, evidence
+
+
+async def _checked(
+    ctx: Walking, errand: Errand, plan: Plan, evidence: Sequence[Evidence]
+) -> tuple[Plan, tuple[Check, ...]]:
+    """The preflight list, and the plan it is about. Tests run only when all that is cheaper has passed."""
+    checks = _checks(errand, plan, evidence)
+    if [check.id for check in checks if check.blocks] == ["g.tests"]:
+        ran = await errand.lead.tests(plan)
+        await _told(ctx, ran)
+        plan, evidence = await _planned(ctx, errand)  # tests take minutes: what was seen before them is stale
+        if plan.no_change:
+            raise Refused(f"another run brought {plan.new.version} to {plan.target.name} while its tests ran")
+        checks = _checks(errand, plan, (*evidence, *ran))
     for check in checks:
         await ctx.emit(CheckMade(check=check), f"check/{check.id}")
-    return checks
+    return plan, checks
+
+
+def _checks(errand: Errand, plan: Plan, evidence: Sequence[Evidence]) -> tuple[Check, ...]:
+    return preflight.run(errand.request, plan, Facts(evidence, errand.lead.now())).checks
 
 
 async def _foretell(ctx: Walking, errand: Errand, plan: Plan) -> None:

@@ -49,7 +49,10 @@ def test_a_noun_survives_json() -> None:
 
 def test_the_id_of_a_target_depends_on_project_service_and_environment() -> None:
     made = {
-        Target(project=p, service=s, environment=e).id for p in ("/a", "/b") for s in ("x", "y") for e in ("dev", "prod")
+        Target(project=p, service=s, environment=e).id
+        for p in ("/a", "/b")
+        for s in ("x", "y")
+        for e in ("dev", "prod")
     }
     assert len(made) == 8
     assert all(len(each) == 12 and int(each, 16) >= 0 for each in made)
@@ -88,7 +91,7 @@ def test_every_setting_of_a_service_is_part_of_the_identity() -> None:
     """What can change what runs must not change in silence."""
     text = 'services: {shop: {run: [serve, "{port}"], environments: {prod: {instances: 3}}}}\n'
     config = Config.read(text)
-    dev, prod = (config.settings("shop", env).spec for env in ("dev", "prod"))  # type: ignore[arg-type]
+    dev, prod = (config.settings("shop", env).spec for env in ("dev", "prod"))
     assert release(spec=dev).identity != release(spec=prod).identity
 
 

@@ -193,6 +193,13 @@ class FakePlatform:
 
     # --- writes
 
+    def _refuse_in_use(self, release: Slug) -> None:
+        if self.weights.get(release):
+            raise DeployError("E_WEIGHTS", f"{release} still has weight", "", "soc-deploy status")
+        if self.deadline is not None and self.fallback.get(release):
+            why = "the dead-man timer would return the traffic to it"
+            raise DeployError("E_WEIGHTS", f"{release} cannot be drained or stopped", why, "soc-deploy status")
+
     def _write(self, verb: str, epoch: Epoch) -> None:
         self.calls[verb] += 1
         self.fault(verb)
@@ -214,6 +221,8 @@ class FakePlatform:
             raise DeployError("E_WEIGHTS", f"{release.version} still has weight", "", "soc-deploy status")
         while len(here) > instances:
             here.pop()
+        for instance in here:
+            instance.draining = False  # what was on its way out serves again
         while len(here) < instances:
             self._next_port += 1
             here.append(Instance(self._next_port, self.clock.monotonic()))
@@ -243,6 +252,8 @@ class FakePlatform:
         self._write("shift", epoch)
         if weights and sum(weights.values()) != 100:
             raise DeployError("E_WEIGHTS", f"the weights sum to {sum(weights.values())}", "", "soc-deploy status")
+        if spill_to is not None and not self.instances.get(spill_to):
+            raise DeployError("E_WEIGHTS", f"{spill_to} is not in the router", "", "soc-deploy status")
         for slug, weight in weights.items():
             if weight and not self._ready(slug):
                 raise DeployError("E_WEIGHTS", f"{slug} has no ready instance", "", "soc-deploy status")
@@ -264,8 +275,7 @@ class FakePlatform:
 
     async def drain(self, target: Target, release: Slug, epoch: Epoch) -> int:
         self._write("drain", epoch)
-        if self.weights.get(release):
-            raise DeployError("E_WEIGHTS", f"{release} still has weight", "", "soc-deploy status")
+        self._refuse_in_use(release)
         for instance in self.instances.get(release, []):
             instance.draining = True
         self._note("drain", release)
@@ -273,7 +283,6 @@ class FakePlatform:
 
     async def remove(self, target: Target, release: Slug, epoch: Epoch) -> None:
         self._write("remove", epoch)
-        if self.weights.get(release):
-            raise DeployError("E_WEIGHTS", f"{release} still has weight", "", "soc-deploy status")
+        self._refuse_in_use(release)
         self.instances.pop(release, None)
         self._note("remove", release)

@@ -37,9 +37,9 @@ QUICK: Mapping[str, Any] = {
     },
     "judge": {"tick": "0.5s", "warmup": "0.5s", "synthetic_rate": 100},
 }
-# For tests whose subject is not the judge: it needs a quarter of the requests to accept.
+# For tests whose subject is not the judge: it needs fewer requests to accept, and a busy machine does not worry it.
 LENIENT: Mapping[str, Any] = {
-    "health_checks": {"error_rate": {"target": "<2%"}},
+    "health_checks": {"error_rate": {"target": "<2%"}, "response_time": {"target": "<2s", "percentile": 75}},
     "judge": {"min_samples": 50, "r_bad": 5},
 }
 # Where users' requests are there and shall decide: nothing of our own is asked beside them.
@@ -48,7 +48,7 @@ WITHIN_S = 180.0
 _TERMINAL = frozenset(state.value for state in State if state.terminal)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Done:
     """A command that has ended."""
 
@@ -89,7 +89,7 @@ class Done:
     def json(self) -> Any:
         return json.loads(self.out)
 
-    def __str__(self) -> str:
+    def __repr__(self) -> str:
         return f"soc-deploy {' '.join(self.words)}  (exit {self.exit})\n--- stdout\n{self.out}\n--- stderr\n{self.err}"
 
 

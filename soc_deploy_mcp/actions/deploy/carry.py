@@ -12,7 +12,7 @@ from soc_deploy_mcp.core.config.service import Smoke
 from soc_deploy_mcp.core.errors import DeployError
 from soc_deploy_mcp.core.ids import Slug
 from soc_deploy_mcp.core.plan import Plan, Side
-from soc_deploy_mcp.core.platform import Observation, Probe
+from soc_deploy_mcp.core.platform import InstanceState, Observation, Probe
 from soc_deploy_mcp.core.release import Release
 from soc_deploy_mcp.engine.context import Attempt, Effect, Json
 
@@ -20,6 +20,7 @@ SMOKE_TRIES = 3  # a request without any answer is asked again; a wrong answer i
 CONFIRM_S = 20.0
 PERSIST_S = 600.0  # the way back is tried so long before a person is asked
 RETRY_S = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
+_IN_ROUTER = (InstanceState.READY, InstanceState.UNREADY)  # unready is also what a router that is silent just now says
 
 
 class Carrier:
@@ -100,8 +101,6 @@ class Carrier:
         weights = {} if hold else self.weights(new)
         unproven = new > 0 and self.plan.old is not None
         lease = self.plan.settings.deploy.lease_s if dead_man and unproven else None
-        # Recreate stopped the old release before: there is nobody to take over what the new one cannot answer.
-        spare = self.plan.old.slug if unproven and self.plan.old and self.plan.strategy != "recreate" else None
 
         async def run(attempt: Attempt) -> Json:
             seen = await self.world.platform.shift(
@@ -110,11 +109,18 @@ class Carrier:
                 attempt.epoch,
                 fallback=self.weights(0) if lease else None,
                 lease_s=lease,
-                spill_to=spare,
+                spill_to=await self._spare() if unproven else None,
             )
             return {"weights": dict(seen.weights or {}), "applied": seen.applied}
 
         return Effect({"weights": {str(slug): share for slug, share in weights.items()}}, run, 60.0)
+
+    async def _spare(self) -> Slug | None:
+        """The old release, as long as it has instances that can take over what the new one cannot answer."""
+        old = self.plan.old
+        assert old is not None
+        seen = (await self.world.platform.observe(self.target)).releases.get(old.slug)
+        return old.slug if seen and any(i.state in _IN_ROUTER for i in seen.instances) else None
 
     def confirm(self, new: int) -> Effect:
         """The router's own word and probes as users agree. A retreat by the dead-man timer is told, not an error."""

@@ -9,19 +9,21 @@ from soc_deploy_mcp.core.times import short
 
 NO_DATA_GRACE_S = 30.0
 ENV_GRACE_S = 60.0
+SETTLED_S = 5.0  # who has looked for a shorter time, perhaps since a restart, does not say that there is no evidence
 
-Purpose = Literal["accept", "look", "bake", "hold"]
+Purpose = Literal["accept", "look", "bake", "back", "hold"]
 
 
 @dataclass(frozen=True, slots=True)
 class Watch:
     """What one observation is for. `accept` waits for evidence, `look` only for trouble, `bake` for the end of a
-    window, `hold` (paused) for a person."""
+    window, `back` too, even if nobody came (an emergency does not wait for evidence), `hold` (paused) for a person."""
 
     purpose: Purpose
     started_at: float
     min_s: float
     max_s: float
+    looking_since: float = 0.0  # when this process began to look; `started_at` may be long before a restart
 
 
 def conclusion(watch: Watch, verdict: Verdict, sick_since: float | None, seen: int, now: float) -> Outcome | None:
@@ -32,7 +34,8 @@ def conclusion(watch: Watch, verdict: Verdict, sick_since: float | None, seen: i
         return Outcome(end="expired", why="nobody decided in time", seconds=spent, by="clock")
     if verdict.failure:
         return Outcome(end="bad", code=code(verdict), why=why(verdict), seconds=spent)
-    silent = verdict.word is Word.NO_DATA and verdict.reason != "no_traffic"
+    settled = now - watch.looking_since >= SETTLED_S
+    silent = verdict.word is Word.NO_DATA and verdict.reason != "no_traffic" and settled
     if silent and verdict.since is not None and now - verdict.since >= NO_DATA_GRACE_S:
         return Outcome(end="no_data", code=code(verdict), why=why(verdict), seconds=spent)
     if sick_since is not None and now - sick_since >= ENV_GRACE_S:
@@ -45,15 +48,26 @@ def conclusion(watch: Watch, verdict: Verdict, sick_since: float | None, seen: i
         return Outcome(end="accepted", code="ACCEPT", seconds=spent)
     if watch.purpose == "look" and calm and spent >= watch.min_s and seen > 0:
         return Outcome(end="looked", seconds=spent)
-    if watch.purpose == "bake" and calm and spent >= watch.min_s:
+    if watch.purpose in ("bake", "back") and calm and spent >= watch.min_s:
         return Outcome(end="looked", seconds=spent)
-    if _over(watch, now):
+    if not _over(watch, now) or not settled:
+        return None
+    if watch.purpose == "back" and verdict.reason == "no_traffic":
+        return Outcome(end="looked", seconds=spent)
+    if watch.purpose == "accept" or not _passing(verdict):
         return Outcome(end="hold", code="HOLD", why=f"no decision after {short(spent)}: {why(verdict)}", seconds=spent)
     return None
 
 
 def _over(watch: Watch, now: float) -> bool:
     return now - watch.started_at >= watch.max_s
+
+
+def _passing(verdict: Verdict) -> bool:
+    """Unknown or sick just now, as after a restart: it ends in a moment, or becomes an outcome of its own."""
+    if verdict.word is Word.NO_DATA:
+        return verdict.reason != "no_traffic" and verdict.since is not None
+    return verdict.word is Word.ENV_UNHEALTHY
 
 
 def code(verdict: Verdict) -> str:

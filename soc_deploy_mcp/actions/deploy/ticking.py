@@ -65,6 +65,7 @@ class Ticking:
         self.seen: Look | None = None
         self.resumed = False
         self.paused: dict[str, Any] | None = None  # by whom and since when a person holds it
+        self.promoted = ""  # who skips the rest of this wait
         self._saved_at = 0.0
         self._told: tuple[Word, str] | None = None
 
@@ -75,6 +76,7 @@ class Ticking:
         if kept is not None:
             self.state = JudgeState.from_json(kept["judge"])
             self.paused = kept.get("paused")
+            self.promoted = kept.get("promoted", "")
         elif judged:
             self.state = on_new_step(JudgeState.from_json(judged["judge"]), self.specs)
         else:
@@ -102,8 +104,8 @@ class Ticking:
 
     def left(self) -> dict[str, Any]:
         """What the next observation, or the next process, goes on from."""
-        paused = {"paused": self.paused} if self.paused else {}
-        return {"judge": self.state.to_json(), "eyes": self.eyes.state(), **paused}
+        orders = {"paused": self.paused, "promoted": self.promoted}
+        return {"judge": self.state.to_json(), "eyes": self.eyes.state(), **{k: v for k, v in orders.items() if v}}
 
     def patient(self, max_s: float) -> None:
         """The observation may last longer than was planned: a person paused it."""

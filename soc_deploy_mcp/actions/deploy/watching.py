@@ -25,6 +25,7 @@ from soc_deploy_mcp.core.platform import Observation
 from soc_deploy_mcp.engine.context import Activity, Json, Taken, Watching
 
 Judged = Judge | Verify | Bake
+UNKNOWN = (Word.NO_DATA, Word.ENV_UNHEALTHY)
 
 
 class Watcher:
@@ -60,13 +61,13 @@ class Watcher:
 
     def observation(self, op: Judged) -> Activity:
         """Watch until there is a reason to go on or to go back, or the time is over."""
-        purpose: Purpose = "bake" if isinstance(op, Bake) else "accept" if op.accept else "look"
+        purpose = purpose_of(op)
         one = stage(self.plan, op)
         assert one is not None
         weight = one.weight
 
         async def run(watch: Watching) -> Json:
-            looking = Watch(purpose, watch.started_at, one.min_s, one.max_s)
+            looking = Watch(purpose, watch.started_at, one.min_s, one.max_s, watch.now())
             ticking = await self._begin(watch, op, weight, looking)
             try:
                 ended = await self._still(watch, ticking) if ticking.paused else None
@@ -85,7 +86,11 @@ class Watcher:
 
         async def run(watch: Watching) -> Json:
             looking = Watch("hold", watch.started_at, 0.0, limit_s)
-            op = Judge(new=max(weight, 1), min_s=0.0, max_s=limit_s)
+            # With everybody on the new release there is nothing left to compare it with.
+            everybody = Verify(window_s=0.0, max_s=limit_s)
+            op = everybody if weight == 100 else Judge(new=max(weight, 1), min_s=0.0, max_s=limit_s)
+            if watch.checkpoint is None:
+                await _forget(watch, "resume", "promote")  # typed before there was anything to resume
             ticking = await self._begin(watch, op, weight, looking)
             try:
                 outcome = await self._until(watch, ticking, looking, weight, latched=pause.reason == "health_failed")
@@ -126,6 +131,9 @@ class Watcher:
             outcome = conclude.conclusion(looking, said, sick, ticking.requests, watch.now())
             if outcome is not None and not (latched and outcome.end in ("bad", "no_data") and said.word is known):
                 return outcome
+            if ticking.promoted and said.word not in UNKNOWN:
+                spent = watch.now() - looking.started_at
+                return Outcome(end="promoted", code="PROMOTED", by=ticking.promoted, seconds=spent)
             await watch.pause(self.plan.settings.judge.tick)
 
     async def _ordered(self, watch: Watching, ticking: Ticking, looking: Watch) -> Outcome | None:
@@ -140,21 +148,29 @@ class Watcher:
         return await self._stand_still(watch, ticking, taken) if looking.purpose != "hold" else None
 
     async def _promoted(self, watch: Watching, ticking: Ticking, looking: Watch, taken: Taken) -> Outcome | None:
-        """Skips the rest of the wait; never a REJECT (that ended the observation), never missing data."""
+        """Skips the rest of this wait and of no other; never a REJECT (that ended the observation), and not before
+        something is known: an order that comes in a gap of the data is obeyed after it."""
         if looking.purpose == "hold":
             return Outcome(end="resumed", by=taken.by)
-        if ticking.last is None or ticking.last.word in (Word.NO_DATA, Word.ENV_UNHEALTHY):
-            text = f"promote by {taken.by} was not obeyed: nothing is known about the new release now"
+        meant = (taken.payload or {}).get("step", ticking.key)
+        if meant != ticking.key:
+            text = f"promote by {taken.by} was not obeyed: it was typed for a step that is over"
             await watch.emit(Notice(level="note", text=text), f"promote/{watch.now():.3f}")
             return None
-        return Outcome(end="promoted", code="PROMOTED", by=taken.by, seconds=watch.now() - looking.started_at)
+        ticking.promoted = taken.by
+        if ticking.last is None or ticking.last.word in UNKNOWN:
+            text = f"promote by {taken.by} waits: nothing is known about the new release now"
+            await watch.emit(Notice(level="note", text=text), f"promote/{watch.now():.3f}")
+        return None
 
     async def _stand_still(self, watch: Watching, ticking: Ticking, taken: Taken) -> Outcome | None:
         """A person's pause: the judge goes on looking, nothing goes forward. Kept at once: it survives a restart."""
+        await _forget(watch, "pause")
         ticking.paused = {"by": taken.by, "at": watch.now()}
-        await watch.save(ticking.left())
+        # Said before it is kept: a run that stands still and does not say so could not be resumed.
         moved = Moved(state=State.PAUSED, reason="operator", why=f"paused by {taken.by}")
         await watch.emit(moved, f"pause/{watch.now():.3f}")
+        await watch.save(ticking.left())
         if (taken.payload or {}).get("unattended"):
             await self.world.platform.renew(self.plan.target, watch.epoch, None)
         return await self._still(watch, ticking)
@@ -168,6 +184,7 @@ class Watcher:
         outcome = await self._until(watch, ticking, still, ticking.weight)
         if outcome.end != "resumed":
             return outcome
+        await _forget(watch, "resume", "promote")
         ticking.paused = None
         resumed = Moved(state=State(self.trail.phase), why=f"resumed by {outcome.by}")
         await watch.emit(resumed, f"resume/{watch.now():.3f}")
@@ -242,6 +259,24 @@ class Watcher:
         rows = health_rows(self.plan, figures, seen, slug)
         told = HealthSeen(release=version, window_s=window, rows=(*rows, *self.trail.health_rows()))
         await watch.emit(told, f"health/{version}")
+
+
+def purpose_of(op: Judged) -> Purpose:
+    match op:
+        case Bake():
+            return "bake"
+        case Judge(accept=False):
+            return "look"
+        case Verify(accept=False):
+            return "back"
+        case _:
+            return "accept"
+
+
+async def _forget(watch: Watching, *names: str) -> None:
+    """Orders that say once more what was just obeyed. Kept, they would be obeyed at the next occasion."""
+    while await watch.take(*names):
+        pass
 
 
 def moved_by_others(seen: Observation | None, wanted: dict[Slug, int]) -> Outcome | None:

@@ -14,7 +14,7 @@ async def gather(request: Request, settings: Settings, target: Target, readers: 
     """The world as it is for a rollback. Raises E_NO_PREVIOUS, E_NOT_IN_LINEAGE, E_SCHEMA_RISK, E_ARTIFACT."""
     history = await readers.history(target)
     seen = await readers.platform.observe(target)
-    lost = await gone(history, target, readers)
+    lost = await gone(history, target, readers) | await _gone_by_name(request, history, target, readers)
     active = serving(seen, history)
     back, warnings = choose(request, target, history, active, lost)
     ready = seen.ready(back.slug)
@@ -42,6 +42,13 @@ async def gather(request: Request, settings: Settings, target: Target, readers: 
     )
 
 
+async def _gone_by_name(request: Request, history: History, target: Target, readers: Readers) -> dict[str, str]:
+    """A name may mean a release that was never stable; that does not bring its files back."""
+    named = [life.release for life in history.lineage.lives.values() if life.release.version == request.version]
+    found = {release.slug: await readers.retrievable(target, release) for release in named}
+    return {str(slug): why for slug, why in found.items() if why}
+
+
 def choose(
     request: Request, target: Target, history: History, active: Release | None, lost: dict[str, str]
 ) -> tuple[Release, tuple[str, ...]]:
@@ -66,16 +73,17 @@ def choose(
             "E_NOT_IN_LINEAGE",
             f"{request.version} never served on {target.name}, so there is nothing to go back to",
             "a rollback returns to a release that ran here",
-            f"soc-deploy {target.environment} --action deploy --version {request.version}",
+            f"soc-deploy {target.environment} --action deploy --version {request.version} --service {target.service}",
         )
     if refused:
         risky = bool(risk(life)) and not retrievable(life.release)
-        line = f"soc-deploy {target.environment} --action rollback --version {request.version}"
+        here = f"--service {target.service}"
+        line = f"soc-deploy {target.environment} --action rollback --version {request.version} {here}"
         raise DeployError(
             "E_SCHEMA_RISK" if risky else "E_ARTIFACT",
             f"{request.version} cannot be rolled back to: {refused}",
             "the data may not fit the older release" if risky else "its files are needed to start it",
-            f"{line} --accept-schema-risk" if risky else f"soc-deploy releases {target.environment}",
+            f"{line} --accept-schema-risk" if risky else f"soc-deploy releases {target.name}",
         )
     return life.release, warnings
 
@@ -85,5 +93,5 @@ def _no_previous(target: Target, why: str, refused: list[str]) -> DeployError:
         "E_NO_PREVIOUS",
         f"there is no release to go back to on {target.name}: {why}",
         "; ".join(refused) or "no release finished here yet",
-        f"soc-deploy releases {target.environment}",
+        f"soc-deploy releases {target.name}",
     )

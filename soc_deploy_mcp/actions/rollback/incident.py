@@ -8,6 +8,7 @@ from soc_deploy_mcp.core.event import Record, State
 from soc_deploy_mcp.core.ids import Instant
 from soc_deploy_mcp.core.model import Noun
 from soc_deploy_mcp.core.plan import Plan
+from soc_deploy_mcp.core.release import Release
 from soc_deploy_mcp.core.report.text import one_line
 from soc_deploy_mcp.core.times import iso, second
 
@@ -23,26 +24,32 @@ class Incident(Noun):
     """The ten sections of docs/incidents.md as data; written beside the Markdown as JSON."""
 
     run: str
-    version: str
+    version: str  # of the release that was, or was to be, taken back
     environment: str
     service: str
     trigger: str
     status: str
-    began: str | None  # first request to the release
-    ended: str | None  # all requests back
+    before: bool  # it had requests before this run began: the run is a rollback by hand
+    began: str | None  # otherwise: its first request
+    ended: str | None  # all requests go elsewhere, confirmed; None: not, or not known
+    counted: str  # the version whose requests `impact` counts: the one that this run brought
     impact: dict[str, Any]
     timeline: tuple[tuple[str, str, str], ...]  # UTC, event, actor
     detection: dict[str, Any]
     decision: dict[str, Any]
     recovery: dict[str, Any]
     logs: tuple[str, ...]  # untrusted
-    evidence: tuple[str, ...]
+    quarantined: tuple[str, ...]  # versions
+    evidence: tuple[str, ...]  # kind and id
 
 
 def incident(plan: Plan, records: Sequence[Record], state: State) -> Incident:
     """Pure: the same rows give the same report. The release it is about is the one that was taken back."""
-    about = plan.old if plan.action == "rollback" and plan.old else plan.new
-    facts = _Facts(records)
+    by_hand = plan.action == "rollback"
+    about = plan.old if by_hand and plan.old else plan.new
+    facts = _Facts(records, about, by_hand=by_hand)
+    if by_hand and state is State.SUCCEEDED:
+        facts.quarantined += (about.version,)  # written when the run ends, which is after this report
     back = facts.back
     return Incident(
         run=records[0].run,
@@ -51,22 +58,26 @@ def incident(plan: Plan, records: Sequence[Record], state: State) -> Incident:
         service=plan.target.service,
         trigger=f"{back[1].code}: {back[1].why}" if back else "unknown",
         status=state.value,
+        before=by_hand,
         began=iso(facts.live) if facts.live else None,
         ended=iso(facts.home) if facts.home else None,
+        counted=plan.new.version,
         impact=facts.impact,
         timeline=tuple(_timeline(records)),
         detection=facts.detection,
         decision={"by": back[1].by, "at": iso(back[0].at), "auto_rollback": plan.auto_rollback} if back else {},
         recovery=facts.recovery,
         logs=facts.logs,
-        evidence=tuple(record.payload["evidence"]["kind"] for record in records if record.kind == "evidence"),
+        quarantined=tuple(dict.fromkeys(facts.quarantined)),
+        evidence=facts.evidence,
     )
 
 
 class _Facts:
-    """What the rows say, picked out."""
+    """What the rows say of the release that the report is about, picked out."""
 
-    def __init__(self, records: Sequence[Record]) -> None:
+    def __init__(self, records: Sequence[Record], about: Release, *, by_hand: bool) -> None:
+        self.about, self.by_hand = about, by_hand
         self.back: tuple[Record, ev.GoingBack] | None = None
         self.live: Instant | None = None
         self.home: Instant | None = None
@@ -74,6 +85,9 @@ class _Facts:
         self.detection: dict[str, Any] = {}
         self.recovery: dict[str, Any] = {}
         self.logs: tuple[str, ...] = ()
+        self.quarantined: tuple[str, ...] = ()
+        self.evidence: tuple[str, ...] = ()
+        self.aborting = False
         for record in records:
             self._read(record)
 
@@ -81,15 +95,22 @@ class _Facts:
         match ev.payload(record):
             case ev.GoingBack() as back:
                 self.back = self.back or (record, back)
-            case ev.LineageChanged(change="live"):
+            case ev.Moved(state=State.ABORTING):
+                self.aborting = True
+            case ev.LineageChanged(change="live", release=release) if release.slug == self.about.slug:
                 self.live = record.at
+            case ev.LineageChanged(change="quarantined", release=release):
+                self.quarantined += (release.version,)
             case ev.TrafficBack() as back:
-                self.home = record.at
+                # A rollback by hand that is taken back itself returns the requests to what they were taken from.
+                self.home = None if self.by_hand and self.aborting else record.at
                 self.recovery = {"to": back.to, "seconds": round(back.seconds, 3)}
             case ev.Impact() as impact:
                 self.impact = impact.to_json()
             case ev.VerdictGiven(word=word) as verdict if word not in ("CONTINUE", "ACCEPT"):
                 self.detection = self.detection or {**verdict.to_json(), "at": iso(record.at)}
+            case ev.EvidenceSeen(evidence=seen):
+                self.evidence += (f"{seen.kind} {seen.id}",)
             case ev.Notice(untrusted=True, text=text):
                 self.logs = (*self.logs, one_line(text, 400))
 

@@ -9,12 +9,14 @@ _TEMPLATE = """\
 # Incident: {{ i.version }} on {{ i.service }}/{{ i.environment }}
 
 ## 1 Summary
-{{ i.version }} was taken back from {{ i.environment }}. Trigger: {{ i.trigger | line }}. Status: {{ i.status }}.
+{{ i.version }} {{ "was" if i.ended else "could not be" }} taken back from {{ i.environment }}\
+{{ "" if i.ended else ", as far as is known" }}. Trigger: {{ i.trigger | line }}. Status: {{ i.status }}.
 
 ## 2 Impact
-- From {{ i.began or "never" }} to {{ i.ended or "unknown" }} requests could reach it.
+- From {{ "before this run" if i.before else i.began or "never" }} to {{ i.ended or "unknown" }} \
+requests could reach it.
 {% if i.impact -%}
-- {{ i.impact.errors_new }} of {{ i.impact.requests_new }} requests to it failed, \
+- {{ i.impact.errors_new }} of {{ i.impact.requests_new }} requests to {{ i.counted }} failed, \
 {{ "%.1f" | format(i.impact.excess_errors) }} above the baseline.
 - Lost by the platform: {{ "unknown" if i.impact.lost is none else i.impact.lost }}.
 - Error budget of 30 days: \
@@ -62,13 +64,20 @@ unknown: no evidence names it.
 > {{ text | untrusted }} (untrusted)
 {% endfor %}
 ## 9 Follow-ups
-- [ ] {{ i.version }} is quarantined until it is deployed again by name
+{% for version in i.quarantined -%}
+- [ ] {{ version }} is quarantined until it is deployed again by name
+{% endfor -%}
+{% if not i.ended -%}
+- [ ] See where the requests go, and where a rollback could: `soc-deploy releases {{ i.service }}/{{ i.environment }}`
+{% endif -%}
 - [ ] Find the cause and fix it forward
 - [ ] Review within 24 hours
 
 ## 10 Evidence
-{{ i.run }}; {{ i.evidence | length }} pieces of evidence: {{ i.evidence | join(", ") }}. \
-The rows: `soc-deploy journal {{ i.run }}`
+{% for each in i.evidence -%}
+- {{ each }}
+{% endfor -%}
+- {{ i.evidence | length }} pieces of evidence; the rows: `soc-deploy journal {{ i.run }}`
 """
 
 
@@ -89,8 +98,8 @@ def markdown(incident: Incident) -> str:
 
 def reading(figures: dict[str, Any]) -> str:
     """One metric of the judge in a line: counts of both releases and the evidence against its threshold."""
-    canary, baseline = figures.get("canary") or (0, 0), figures.get("baseline")
-    counts = f"{figures['metric']}: new {canary[1]}/{canary[0]}"
+    canary, baseline = figures.get("canary"), figures.get("baseline")
+    counts = f"{figures['metric']}: new {f'{canary[1]}/{canary[0]}' if canary else 'unknown'}"
     if baseline:
         counts += f", old {baseline[1]}/{baseline[0]}"
     worse, needed = figures.get("ln_worse"), figures.get("ln_worse_needed")

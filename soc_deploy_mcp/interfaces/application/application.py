@@ -11,7 +11,7 @@ from soc_deploy_mcp.core.command.render import render
 from soc_deploy_mcp.core.config import Config
 from soc_deploy_mcp.core.config.plain_secrets import refuse_secrets
 from soc_deploy_mcp.core.errors import DeployError
-from soc_deploy_mcp.core.event import PlanMade, Record, RunOpened, State, StepEnded, payload
+from soc_deploy_mcp.core.event import PlanMade, Record, RunOpened, State, StepEnded, StepStarted, payload
 from soc_deploy_mcp.core.ids import RunId
 from soc_deploy_mcp.core.release import Target
 from soc_deploy_mcp.core.report import markdown, project
@@ -152,7 +152,8 @@ class Application:
         self, run: str, verb: Verb, caller: Caller, reason: str = "", *, unattended: bool = False
     ) -> RunView:
         found = await self._mine(run, caller)
-        where = standing(await self.parts.journal.load(found.id))
+        records = await self.parts.journal.load(found.id)
+        where = standing(list(records))
         if refused := refusal(where, verb):
             if verb == "abort":
                 shown = await self._view(found)
@@ -166,7 +167,11 @@ class Application:
         if verb == "promote" and found.environment == "prod" and caller.kind == "mcp":
             what = "promoting past the judge's evidence in prod is for a person, outside the chat"
             raise DeployError("E_VERB", what, "", f"soc-deploy promote {found.id}")
-        payload_ = {"reason": reason or f"{verb} asked for", **({"unattended": True} if unattended else {})}
+        payload_: dict[str, Any] = {"reason": reason or f"{verb} asked for"}
+        if unattended:
+            payload_["unattended"] = True
+        if verb == "promote":
+            payload_["step"] = _step(records)  # whose wait is skipped: typed twice, it must not skip the next one
         await self.parts.runner.signal(found.id, verb, payload_, caller.subject)
         return await self._view(await self.parts.runs.get(found.id))
 
@@ -217,6 +222,11 @@ class Application:
         records: Sequence[Record] = await self.parts.journal.load(run.id)
         approval = await self.parts.approvals.of_run(run.id) if run.state is State.WAITING_APPROVAL else None
         return views.view(run, records, approval, joined=joined)
+
+
+def _step(records: Sequence[Record]) -> str:
+    """The step that was begun last."""
+    return next((p.step for r in reversed(records) if isinstance(p := payload(r), StepStarted)), "")
 
 
 def _target(request: Request, config: Config, caller: Caller) -> Target:

@@ -15,6 +15,7 @@ from soc_deploy_mcp.core.metrics import ArmLabels, MetricsSource
 from soc_deploy_mcp.core.platform import Capabilities, Observation, Platform, Probe, Weights
 from soc_deploy_mcp.core.release import Release, Target
 from soc_deploy_mcp.tools.local import admin, envoy, instances, launch, preflight, proc, releases
+from soc_deploy_mcp.tools.local.guard_client import Status
 from soc_deploy_mcp.tools.local.layout import Place
 from soc_deploy_mcp.tools.local.observing import Read, observation
 from soc_deploy_mcp.tools.local.probing import Answered, Prober
@@ -25,6 +26,7 @@ from soc_deploy_mcp.tools.local.usage import Meter
 
 READY_S = 2.0  # how long a router that just restarted may take to see the instances again
 ASKED_S = 0.5  # how long the router is asked before a write goes on without its word
+_LOOKS, _BETWEEN_LOOKS_S = 4, 0.005
 CAPABILITIES = Capabilities(exact_split=False, hold=True, spill=True, dead_man=True, confirms_version=True)
 
 
@@ -60,11 +62,8 @@ class LocalPlatform(Platform):
 
     async def observe(self, target: Target) -> Observation:
         side = self._side(target)
+        status, applied, clusters = await self._one_moment(side)
         found = tuple(instances.scan(side.place))
-        status = await side.router.status()
-        applied, clusters = None, None
-        with contextlib.suppress(admin.RouterDown):
-            applied, clusters = await side.router.in_force()
         entry = _entry(side.place)
         return observation(
             Read(
@@ -78,6 +77,19 @@ class LocalPlatform(Platform):
                 entry=f"http://{entry[0]}:{entry[1]}" if entry else "",
             )
         )
+
+    async def _one_moment(self, side: _Side) -> tuple[Status | None, admin.Applied | None, admin.Clusters | None]:
+        """The guard's word and the router's, of the same write: between two reads the dead-man timer may fire, and
+        the weights without the mark would look like somebody else's doing."""
+        for _ in range(_LOOKS):
+            applied, clusters = None, None
+            with contextlib.suppress(admin.RouterDown):
+                applied, clusters = await side.router.in_force()
+            status = await side.router.status()
+            if applied is None or status is None or applied.version == status.version:
+                break
+            await asyncio.sleep(_BETWEEN_LOOKS_S)
+        return status, applied, clusters
 
     async def probe(
         self, target: Target, release: Slug | None, path: str, *, method: str = "GET", fresh: bool = False

@@ -28,6 +28,7 @@ from soc_deploy_mcp.tools.local.state import (
 )
 
 HEALTHY_S = 10.0  # in which the router must agree that an instance is healthy
+SETTLE_S = 0.1
 _POLL_S = 0.01
 _ATTEMPTS = 3
 
@@ -177,18 +178,26 @@ class Scaling:
         await self.router.change(self.epoch, lambda state: _forgiven(state, [i.name for i in found]))
 
     async def _idle(self, slug: Slug, ports: set[int]) -> int:
-        """Wait until these instances have no request running, `drain_s` at most; how many are."""
+        """Wait until these instances have had no request for a moment, `drain_s` at most; how many they have.
+
+        A moment, because the router's threads hear of a change a little after it is reported.
+        """
         pool = (await self.router.guard.status()).state.pool(slug)
-        end = time.monotonic() + (pool.drain_s if pool else 0.0)
+        now = time.monotonic()
+        end, idle_since = now + (pool.drain_s if pool else 0.0), None
         while True:
-            try:
-                _, clusters = await self.router.in_force()
-            except admin.RouterDown:
-                return 0  # whoever forwarded them is gone, and they with it
-            running = sum(h.in_flight for port, h in clusters.hosts.get(slug, {}).items() if port in ports)
-            if not running or time.monotonic() >= end:
+            running, now = await self._running(slug, ports), time.monotonic()
+            idle_since = None if running else (idle_since or now)
+            if now >= end or (idle_since is not None and now - idle_since >= SETTLE_S):
                 return running
-            await asyncio.sleep(0.05)
+            await asyncio.sleep(0.02)
+
+    async def _running(self, slug: Slug, ports: set[int]) -> int:
+        try:
+            _, clusters = await self.router.in_force()
+        except admin.RouterDown:
+            return 0  # whoever forwarded them is gone, and they with it
+        return sum(h.in_flight for port, h in clusters.hosts.get(slug, {}).items() if port in ports)
 
     async def _end(self, surplus: list[Instance]) -> None:
         await asyncio.gather(*(instances.stop(i) for i in surplus))

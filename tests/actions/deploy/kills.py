@@ -157,7 +157,9 @@ async def _life(world: Scene, store: KillingStore, reach: Reach) -> State | None
         await node.runner.start()
         reach.meet(node)
         known = await reach.run()
-        return await world.end(node, known.id if known else await world.begin(node), LIMIT_S)
+        state = await world.end(node, known.id if known else await world.begin(node), LIMIT_S)
+        await node.runner.stop()
+        return state
 
     living, dead = asyncio.create_task(carry()), asyncio.create_task(store.dead.wait())
     await asyncio.wait({living, dead}, return_when=asyncio.FIRST_COMPLETED)
@@ -167,7 +169,6 @@ async def _life(world: Scene, store: KillingStore, reach: Reach) -> State | None
         living.cancel()
         await killed(node)
         return None
-    await node.runner.stop()
     return living.result()
 
 

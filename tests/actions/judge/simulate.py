@@ -14,6 +14,7 @@ import numpy as np
 
 from soc_deploy_mcp.actions.deploy import judge
 from soc_deploy_mcp.actions.deploy.judge import ArmTick, Count, Measured, Specs, Stage, StepInfo, Tick, Word
+from soc_deploy_mcp.actions.deploy.judge.update import after
 from soc_deploy_mcp.core.config.settings import HealthChecks, JudgeSettings, Ratio
 
 STOPS = {Word.REJECT, Word.ABSOLUTE, Word.CRASH, Word.BUDGET, Word.HOLD}
@@ -130,7 +131,7 @@ def play(case: Case, seed: int) -> Outcome:
             now = tick.at
             count = tick.canary.counts["errors"]
             bad, excess = bad + count.x, excess + count.x - count.n * case.world.errors
-            state, _ = judge.update(state, tick, specs)
+            state = after(state, tick, specs)
             word = judge.verdict(state, specs, step, now)
             said.add(word.word)
             over = now >= case.until_s or word.word in STOPS or word.failure

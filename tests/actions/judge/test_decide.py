@@ -82,6 +82,19 @@ def test_what_a_rollout_may_cost_is_capped_whatever_the_statistics_say() -> None
     assert not words(said) & {Word.REJECT, Word.ABSOLUTE}
 
 
+def test_a_ratio_up_to_r0_and_chance_cost_nothing() -> None:
+    known = replace(MEASURED, requests_30d=100_000.0, before={"errors": Count(100_000, 2000)}, bounds_ms={})
+    as_agreed = [tick(float(t), arm(1000, 25), arm(9000, 180)) for t in range(1, 120)]
+    verdict = last(as_agreed, rules(measured=known))
+    assert verdict.cost.excess == pytest.approx(5 * 119)
+    assert verdict.word not in (Word.BUDGET, Word.REJECT)
+    by_chance = [tick(float(t), arm(1000, 21 if t < 10 else 20), arm(9000, 180)) for t in range(1, 120)]
+    verdict = last(by_chance, rules(measured=known))
+    assert verdict.cost.cap is not None
+    assert verdict.cost.excess > verdict.cost.cap
+    assert verdict.word is not Word.BUDGET
+
+
 def test_an_outage_of_both_costs_nothing() -> None:
     little = replace(MEASURED, requests_30d=100_000.0)
     both = [tick(float(t), arm(100, 50), arm(900, 450)) for t in range(1, 60)]
@@ -118,8 +131,8 @@ def test_data_that_cannot_be_used_is_said_with_its_reason(
 
 
 def test_instances_that_cannot_be_seen_are_no_data() -> None:
-    _, said = play([*healthy(40), tick(41.0, crashes=None)])
-    assert (said[-1].word, said[-1].reason) == (Word.NO_DATA, "instances_unknown")
+    _, said = play([*healthy(40), tick(41.0, crashes=None), tick(42.0, crashes=None)])
+    assert (said[-1].word, said[-1].reason, said[-1].since) == (Word.NO_DATA, "instances_unknown", 41.0)
 
 
 def test_ticks_that_stop_coming_are_no_data() -> None:

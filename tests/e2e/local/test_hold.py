@@ -24,8 +24,12 @@ async def test_a_hold_becomes_maintenance_by_itself_and_answers_at_once(scene: S
         return await mode(scene) == "maintenance"
 
     await until(in_maintenance)
-    answer = await http1.request(("127.0.0.1", scene.port), "GET", "/", timeout=10)
-    assert (answer.status, answer.headers.get("retry-after")) == (503, "10")
+
+    async def refused() -> bool:
+        answer = await http1.request(("127.0.0.1", scene.port), "GET", "/", timeout=10)
+        return (answer.status, answer.headers.get("retry-after")) == (503, "10")
+
+    await until(refused)
     again = await scene.platform.shift(scene.target, {}, FIRST)
     assert again.mode == "maintenance"  # asked for again, a hold is not prolonged
     back = await scene.platform.shift(scene.target, {old.slug: 100}, FIRST)
@@ -60,6 +64,15 @@ async def test_a_held_request_of_any_method_is_answered_by_the_next_release(scen
     await scene.serve(old)
     await scene.platform.ensure(scene.target, new, 1, FIRST)
     await scene.platform.shift(scene.target, {}, FIRST)
+
+    async def holding() -> bool:
+        try:
+            await http1.request(("127.0.0.1", scene.port), "GET", "/", timeout=0.3)
+        except TimeoutError:
+            return True
+        return False
+
+    await until(holding)
     asked = [asyncio.create_task(scene.platform.probe(scene.target, None, "/", fresh=True)) for _ in range(20)]
     began = time.monotonic()
     while time.monotonic() - began < 0.5:

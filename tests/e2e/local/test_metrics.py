@@ -6,7 +6,7 @@ import pytest
 
 from soc_deploy_mcp.core.ids import Epoch
 from soc_deploy_mcp.core.metrics import SourceDown
-from soc_deploy_mcp.tools.local import instances, scrape
+from soc_deploy_mcp.tools.local import http1, instances, scrape
 from soc_deploy_mcp.tools.metrics.exposition import parse
 from tests.e2e.local.scene import Scene, kill, until
 from tests.e2e.local.test_switches import shop
@@ -60,8 +60,16 @@ async def test_requests_the_router_answers_itself_are_nobodys(scene: Scene) -> N
     old = await scene.release("v1.0.0", hold_s=0)
     await scene.serve(old)
     await scene.platform.shift(scene.target, {}, FIRST)
-    assert (await scene.platform.probe(scene.target, None, "/")).status == 503
-    assert requests(await page(scene, "probes"), "soc_probes_total") == Counter()
+
+    async def closed() -> bool:
+        return (await http1.request(("127.0.0.1", scene.port), "GET", "/", timeout=10)).status == 503
+
+    await until(closed)
+    for _ in range(20):
+        await scene.platform.probe(scene.target, None, "/", fresh=True)
+    counted = requests(await page(scene, "router"), "envoy_cluster_upstream_rq_xx")
+    assert set(requests(await page(scene, "probes"), "soc_probes_total")) <= set(counted)
+    assert not any(status == "5" for _, status in requests(await page(scene, "probes"), "soc_probes_total"))
 
 
 async def test_instances_and_applications_have_pages_of_their_own(scene: Scene) -> None:

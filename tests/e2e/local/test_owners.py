@@ -17,7 +17,7 @@ from tests.support.load import load
 from tests.support.processes import running_below
 
 ROOT = Path(__file__).parents[3]
-KILLS = 5
+KILLS = 3
 
 
 @contextmanager

@@ -65,8 +65,8 @@ def _no_data(state: JudgeState, specs: Specs, step: StepInfo, now: float) -> _Sa
         return _Said(Word.NO_DATA, "canary_silent", since=now)
     if state.at is None or now - state.at > specs.max_age_s:
         return _Said(Word.NO_DATA, "no_tick", since=step.started_at if state.at is None else state.at)
-    if state.blind:
-        return _Said(Word.NO_DATA, "instances_unknown", since=state.at)
+    if state.blind_since is not None:
+        return _Said(Word.NO_DATA, "instances_unknown", since=state.blind_since)
     for spec in specs.metrics:
         # Users' requests are never unwatched, not even where probes decide about acceptance.
         if (spec.required or spec is specs.users) and (m := state.metrics[spec.name]).gap:
@@ -76,19 +76,13 @@ def _no_data(state: JudgeState, specs: Specs, step: StepInfo, now: float) -> _Sa
     return None
 
 
-def _accepted(state: JudgeState, specs: Specs, step: StepInfo, now: float) -> _Said | None:
-    return _Said(Word.ACCEPT) if _missing(state, specs, step, now) is None else None
-
-
-def _time_is_over(state: JudgeState, specs: Specs, step: StepInfo, now: float) -> _Said | None:
-    if now - step.started_at < step.max_s:
-        return None
+def _acceptance(state: JudgeState, specs: Specs, step: StepInfo, now: float) -> _Said:
+    """ACCEPT when nothing is missing, HOLD when the time is over, else what is still missing."""
     missing = _missing(state, specs, step, now)
-    return _Said(Word.HOLD, missing.reason, missing.metric) if missing else _Said(Word.HOLD)
-
-
-def _otherwise(state: JudgeState, specs: Specs, step: StepInfo, now: float) -> _Said | None:
-    return _missing(state, specs, step, now)
+    if missing is None:
+        return _Said(Word.ACCEPT)
+    over = now - step.started_at >= step.max_s
+    return missing._replace(word=Word.HOLD) if over else missing
 
 
 _RULES: tuple[_Rule, ...] = (
@@ -99,9 +93,7 @@ _RULES: tuple[_Rule, ...] = (
     _too_expensive,
     _no_data,
     _suspect,
-    _accepted,
-    _time_is_over,
-    _otherwise,
+    _acceptance,
 )
 
 
@@ -126,7 +118,9 @@ def _missing(state: JudgeState, specs: Specs, step: StepInfo, now: float) -> _Sa
 
 def _deciding(state: JudgeState, specs: Specs) -> list[MetricSpec]:
     """The required metrics. Users who did not come at all in this step are not waited for when there are probes."""
-    absent = {m.name for m in specs.metrics if specs.probed and not m.synthetic and _unvisited(state, m)}
+    if not specs.probed:
+        return [m for m in specs.metrics if m.required]
+    absent = {m.name for m in specs.metrics if not m.synthetic and _unvisited(state, m)}
     stand_in = any(m.required and m.name in absent for m in specs.metrics)
     return [m for m in specs.metrics if (m.required and m.name not in absent) or (m.synthetic and stand_in)]
 

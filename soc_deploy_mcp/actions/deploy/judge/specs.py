@@ -15,6 +15,7 @@ _SHARES = {"relative": 0.6, "guard": 0.3, "gauge": 0.1}  # of alpha
 _K_ERRORS = (2.0, 2.0)  # for REJECT, for ACCEPT, where k could not be measured: errors in pairs are common
 _K_LATENCY = (5.0, 5.0)  # slow answers come in bursts by nature: a slow dependency, a pause
 _K_BURSTY = 5.0
+_TELLING = 3.0  # bad requests expected at the rate that is good enough: none is seen by chance in one of twenty
 _K_PROBES = (1.0, 1.0)
 
 
@@ -140,9 +141,12 @@ def _measured_into(spec: MetricSpec, measured: Measured, unknown: tuple[float, f
     k_reject, k_accept = (k, k) if (k := measured.k.get(spec.name)) is not None else unknown
     if measured.bursty and not spec.synthetic and spec.name not in measured.k:
         k_reject, k_accept = max(k_reject, _K_BURSTY), max(k_accept, _K_BURSTY)
+    # Without bad requests in so few, the old release's rate is not known to be far below what is good enough.
+    seen = measured.before.get(spec.name)
+    telling = seen is not None and (seen.x > 0 or seen.n * (spec.theta_ok or 1.0) >= _TELLING)
     return replace(
         spec,
-        base_rate=measured.rate(spec.name),
+        base_rate=measured.rate(spec.name) if telling else None,
         base_upper=measured.upper(spec.name),
         bound_ms=measured.bounds_ms.get(spec.name),
         k_reject=min(CAP, max(1.0, k_reject)),

@@ -94,7 +94,7 @@ class JudgeState:
     repeated: bool = False  # the tick after that one was no younger, and was ignored
     memory: Mapping[str, Track] = field(default_factory=dict)
     crashes: int = 0
-    blind: bool = False  # the last tick could not see the instances
+    blind_since: float | None = None  # since when the instances could not be seen; None: the last tick saw them
     unheard: float = 0.0  # nats of evidence that the new release answers nobody
     toll: Toll = NO_TOLL
     latch: Latch | None = None
@@ -113,7 +113,7 @@ class JudgeState:
             "repeated": self.repeated,
             "memory": {name: [list(p) for p in track] for name, track in self.memory.items()},
             "crashes": self.crashes,
-            "blind": self.blind,
+            "blind_since": self.blind_since,
             "unheard": self.unheard,
             "toll": list(self.toll),
             "latch": list(self.latch) if self.latch else None,
@@ -135,7 +135,7 @@ class JudgeState:
             repeated=data["repeated"],
             memory={name: tuple((at, mb) for at, mb in track) for name, track in data["memory"].items()},
             crashes=data["crashes"],
-            blind=data["blind"],
+            blind_since=data["blind_since"],
             unheard=data["unheard"],
             toll=Toll(*data["toll"]),
             latch=Latch(Word(latch[0]), *latch[1:]) if latch else None,

@@ -43,10 +43,15 @@ def on_new_step(state: JudgeState, specs: Specs) -> JudgeState:
 
 
 def update(state: JudgeState, tick: Tick, specs: Specs) -> tuple[JudgeState, tuple[Reading, ...]]:
-    """The state after a tick, and what it shows. A tick that is not younger than the last one is only remembered."""
-    younger = isfinite(tick.at) and (state.at is None or tick.at > state.at)
-    state = _after(state, tick, specs) if younger else replace(state, repeated=True)
+    """The state after a tick, and what it shows."""
+    state = after(state, tick, specs)
     return state, readings(state, specs)
+
+
+def after(state: JudgeState, tick: Tick, specs: Specs) -> JudgeState:
+    """The state after a tick. One that is not younger than the last one is ignored, and that is remembered."""
+    younger = isfinite(tick.at) and (state.at is None or tick.at > state.at)
+    return _after(state, tick, specs) if younger else replace(state, repeated=True)
 
 
 def _after(state: JudgeState, tick: Tick, specs: Specs) -> JudgeState:
@@ -69,7 +74,7 @@ def _after(state: JudgeState, tick: Tick, specs: Specs) -> JudgeState:
         at=tick.at,
         memory=memory,
         crashes=state.crashes + (tick.crashes or 0),
-        blind=tick.crashes is None,
+        blind_since=_blind_since(state, tick),
         unheard=_unheard(state, tick, specs),
         toll=_toll(state, tick, specs),
         latch=_latched(state.latch, proven, tick, leak),
@@ -77,6 +82,12 @@ def _after(state: JudgeState, tick: Tick, specs: Specs) -> JudgeState:
         suspect_since=since,
         suffering=found.suffering,
     )
+
+
+def _blind_since(state: JudgeState, tick: Tick) -> float | None:
+    if tick.crashes is not None:
+        return None
+    return tick.at if state.blind_since is None else state.blind_since
 
 
 def _without_suspicion(found: Fired, metrics: Mapping[str, MetricState], since: float | None, at: float) -> Fired:

@@ -50,8 +50,6 @@ class Bound(Protocol):
 
 class Latency(Protocol):
     @property
-    def bound_s(self) -> float: ...
-    @property
     def percentile(self) -> int: ...
 
 

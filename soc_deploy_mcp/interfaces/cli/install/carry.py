@@ -111,14 +111,18 @@ def _save(site: Site, ledger: Ledger) -> None:
 
 
 def _settle(site: Site, ledger: Ledger) -> Ledger:
-    """Take away the directories that we made and that hold nothing now, and a ledger that says nothing."""
-    if not ledger.entries:
-        _remove(site, site.ledger)
-    left = [folder for folder in sorted(ledger.made, key=len, reverse=True) if not _gone(site, folder)]
-    ledger = replace(ledger, made=tuple(sorted(left, key=len)))
+    """Take away the directories that we made and that hold nothing now; at last a ledger that says nothing."""
+    ledger = _without_empty(site, ledger)
     if ledger.entries:
         _save(site, ledger)
-    return ledger
+        return ledger
+    _remove(site, site.ledger)
+    return _without_empty(site, ledger)  # its own directory
+
+
+def _without_empty(site: Site, ledger: Ledger) -> Ledger:
+    left = [folder for folder in sorted(ledger.made, key=len, reverse=True) if not _gone(site, folder)]
+    return replace(ledger, made=tuple(sorted(left, key=len)))
 
 
 def _gone(site: Site, folder: str) -> bool:

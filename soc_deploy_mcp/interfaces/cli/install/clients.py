@@ -39,8 +39,7 @@ OPENCODE = Client(
     title="OpenCode",
     form="jsonc",
     then=(
-        "OpenCode runs what stands in !`...` behind a command, also when it came from outside: scripts and CI call "
-        "soc-deploy itself, never `opencode run --command`.",
+        "Scripts and CI call soc-deploy itself: OpenCode runs whatever stands in !`...` behind a typed command.",
         "Restart OpenCode: it reads its files at the start. Then type /soc-deploy production --action deploy ...",
     ),
     ignore=tuple(

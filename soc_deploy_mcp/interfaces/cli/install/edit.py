@@ -173,7 +173,7 @@ def _removal(page: Page, keys: Keys, gap: str | None) -> list[Splice]:
     comma = member.comma
     rest = end if comma is None else page.tokens[comma].end
     if page.line_comment_ends(start) and page.text[rest] not in "\r\n":
-        pass  # the comment would swallow what follows
+        start = page.tokens[member.key].start  # the comment would swallow what follows
     number = members.index(member)
     if comma is None and number:
         comma = members[number - 1].comma

@@ -102,6 +102,25 @@ def test_an_interruption_leaves_each_file_old_or_new_and_the_next_attempt_comple
         assert without_records(tree(sites.project)) == without_records(before)
 
 
+@pytest.mark.parametrize("nth", range(1, 9))
+def test_an_interrupted_replacement_can_be_taken_back(nth: int) -> None:
+    with project({COMMANDS[0]: "theirs"}) as sites:
+        before = tree(sites.project)
+        interrupted(sites, "install --client opencode --replace", nth, "kill")
+        assert sites.run("uninstall --client opencode") == 0
+        assert without_records(tree(sites.project)) == without_records(before)
+        assert not (sites.project / ".soc-deploy/install.json").exists()
+
+
+@pytest.mark.parametrize("nth", range(1, 12))
+def test_an_interrupted_uninstall_leaves_no_empty_folders_behind(nth: int) -> None:
+    with project({}) as sites:
+        sites.run(f"install {BOTH}")
+        interrupted(sites, f"uninstall {BOTH}", nth, "kill")
+        sites.run(f"uninstall {BOTH}")
+        assert list(without_records(tree(sites.project))) == [".git"]
+
+
 def interrupted(sites: Sites, line: str, nth: int, how: str) -> None:
     """Run `line`, but the nth change of a directory does not happen: the process dies, or the disk is full."""
     left = nth
