@@ -74,27 +74,31 @@ def good_releases() -> list[Question]:
     """Type I: a fixed time at one weight, looked at after each tick; and whole rollouts."""
     found = []
 
-    def one(name: str, case: Case) -> None:
-        found.append(Question(f"good, {name}", case, ABORTS))
+    def one(name: str, case: Case, runs: int = 1000) -> None:
+        found.append(Question(f"good, {name}", case, ABORTS, runs))
 
     for rps in (20, 200, 2000):
         worst = World(rps=rps, errors=0.005, slow=0.03, ratio=1.25)
-        one(f"RR 1.25, {rps} rps 5 %, 15 min", at_weight(Case(worst), 5, 900))
-        one(f"RR 1.25, {rps} rps 50 %, 30 min", at_weight(Case(worst), 50, 1800))
+        one(f"RR 1.25, {rps} rps 50 %, 15 min", at_weight(Case(worst), 50, 900), 3000)
         for ratio in (1.0, 1.25):
             one(f"RR {ratio:g}, {rps} rps 5/25/50/100", Case(World(rps=rps, errors=0.002, slow=0.03, ratio=ratio)))
+    one(
+        "RR 1.25, 200 rps 5 %, 15 min",
+        at_weight(Case(World(rps=200, errors=0.005, slow=0.03, ratio=1.25)), 5, 900),
+        3000,
+    )
     one("RR 1, 100 rps 10 %, 60 min", at_weight(Case(World(errors=0.005, slow=0.03)), 10, 3600))
     seldom = World(rps=20, errors=0.005, slow=0.03, ratio=1.25)
-    one("RR 1.25, 20 rps 10 %, 10 min, 1-s ticks", at_weight(Case(seldom, tick=1.0), 10, 600))
+    one("RR 1.25, 20 rps 10 %, 5 min, 1-s ticks", at_weight(Case(seldom, tick=1.0), 10, 300), 2000)
     for ratio in (1.0, 1.25):
         pairs = World(rps=100, errors=0.005, slow=0.01, ratio=ratio, burst=2)
-        one(f"RR {ratio:g}, errors in pairs, k unknown, 15 min", at_weight(Case(pairs, k=LATENCY), 50, 900))
+        one(f"RR {ratio:g}, errors in pairs, k unknown, 15 min", at_weight(Case(pairs, k=LATENCY), 50, 900), 2000)
     for burst in (5, 10):
         known = tuple((m, float(burst)) for m in ("errors", "latency", "latency_slo"))
         world = World(rps=200, errors=0.005, slow=0.01, burst=burst, burst_slow=burst)
         one(f"bursts of {burst}, k measured, 15 min", at_weight(Case(world, k=known), 10, 900))
     no_history = Case(World(errors=0.005, slow=0.03, ratio=1.25), history=False)
-    one("RR 1.25, no history of the budget, 15 min", at_weight(no_history, 25, 900))
+    one("RR 1.25, no history of the budget, 15 min", at_weight(no_history, 25, 900), 2000)
     return found
 
 

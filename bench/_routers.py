@@ -2,7 +2,8 @@
 
 A release is carried out in the steps that both products have: start the instances, wait until they answer well, send
 the users there, let the old ones finish, stop them. `KamalProxy` runs and stops the instances itself, as Kamal does
-around its proxy.
+around its proxy. Each process has a session of its own, as the platform's have: some kernels share the processor by
+session.
 """
 
 import asyncio
@@ -127,7 +128,7 @@ class KamalProxy:
         words = ("run", "--http-port", str(self._port), "--https-port", str(free_port()))
         with (self._folder / "proxy.log").open("wb") as log:
             self._proxy = await asyncio.create_subprocess_exec(
-                self._binary, *words, env=self._environ, stdout=log, stderr=log
+                self._binary, *words, env=self._environ, stdout=log, stderr=log, start_new_session=True
             )
         async with asyncio.timeout(PATIENCE_S):
             await _appears(self._folder / "kamal-proxy.sock")
@@ -160,7 +161,12 @@ class KamalProxy:
     async def say(self, *words: str) -> None:
         """A command of its command line, to its end."""
         command = await asyncio.create_subprocess_exec(
-            self._binary, *words, env=self._environ, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
+            self._binary,
+            *words,
+            env=self._environ,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+            start_new_session=True,
         )
         output, _ = await command.communicate()
         if command.returncode:
@@ -170,8 +176,9 @@ class KamalProxy:
         started = self._instances[version] = {}
         for port in (free_port() for _ in range(INSTANCES)):
             with (self._folder / f"{version}.log").open("ab") as log:
+                command = (sys.executable, "server.py", "--port", str(port))
                 started[port] = await asyncio.create_subprocess_exec(
-                    sys.executable, "server.py", "--port", str(port), cwd=self._folder / version, stdout=log, stderr=log
+                    *command, cwd=self._folder / version, stdout=log, stderr=log, start_new_session=True
                 )
 
 

@@ -25,6 +25,7 @@ Each is followed by the rest of a release on both sides: the old version's reque
 import argparse
 import asyncio
 import os
+import shutil
 import statistics
 import sys
 import tempfile
@@ -144,6 +145,8 @@ def main() -> int:
     parser.add_argument("--requests", type=int, default=20_000, help="at least so many to each router (20000)")
     parser.add_argument("--rate", type=float, default=150, help="requests a second to each router (150)")
     options, rival = parser.parse_args(), os.environ.get(RIVAL, "")
+    if rival and shutil.which(rival) is None:
+        parser.error(f"{RIVAL} names no program: {rival}")
     before = os.getloadavg()[0]
     figures = asyncio.run(measure(options, rival))
     conditions = {

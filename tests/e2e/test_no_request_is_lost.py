@@ -12,7 +12,6 @@ from tests.e2e.conftest import Make
 from tests.support.load import Load
 from tests.support.product import LENIENT, Product, visited
 
-
 USERS = {"rate": 120, "new": 0.3, "slow": 1, "websockets": 3}
 
 

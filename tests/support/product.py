@@ -179,6 +179,11 @@ class Product:
             assert time.monotonic() < end, f"not {states} {reason} after {within_s} s: {view}"
             time.sleep(0.1)
 
+    def weights(self, run: str) -> dict[str, int | None]:
+        """Percent of the requests by version, of all that runs on the target, as the router says it now."""
+        shown = self.do("status", run, "--format", "json").json()
+        return {each["version"]: each["weight"] for each in shown["platform"]["releases"]}
+
     def wait_weight(self, run: str, weight: int, within_s: float = WITHIN_S) -> None:
         """Until the release of the run has so much traffic and the judge looks at it."""
         wait_for(lambda: self._judged(run, weight), within_s)
@@ -240,7 +245,7 @@ def visited(shop: Product, folder: Path, *changes: Mapping[str, Any], **options:
     shop.first()
     shop.settings(USERS_DECIDE, *changes)
     with load(shop.entry, folder / "load", **({"rate": 120} | options)) as running:
-        running.wait_sent(50)
+        running.wait_sent(20)
         yield running
 
 

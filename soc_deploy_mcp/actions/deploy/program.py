@@ -64,6 +64,8 @@ class Rollout:
                 back = GoBack("operator", aborted.reason, aborted.by)
             except BackWanted as wanted:
                 back = wanted.back
+            except DeployError as error:
+                back = self._unwritten(error)
             else:
                 await self._left_behind()
                 await self.ending.finish(State.SUCCEEDED)
@@ -84,6 +86,13 @@ class Rollout:
         await self.ending.announce_start()
         for step in self.plan.steps:
             await self._step(step)
+
+    def _unwritten(self, error: DeployError) -> GoBack:
+        """Without a journal nothing goes forward. Users are taken back from what nobody could remember; a rollout that
+        they have not noticed yet waits until the journal can be written."""
+        if error.code != "E_JOURNAL" or not self.trail.touched:
+            raise error
+        return GoBack(error.code, error.what, "soc-deploy")
 
     async def _left_behind(self) -> None:
         """What a rollback returned from is quarantined until somebody deploys it again by name."""
@@ -214,6 +223,8 @@ class Rollout:
         if isinstance(op, p.Bake):
             await self.beat.off()
             await self.ctx.act(StepKey(f"{key}/dead-man-off"), self.carrier.dead_man(None))
+            if self.trail.shift is not None:  # nor is it armed again by what is restored in here
+                self.trail.shift = self.trail.shift.model_copy(update={"dead_man": False})
         extended = False
         for attempt in range(1, 1000):
             here = StepKey(f"{key}#{attempt}" if attempt > 1 else key)

@@ -35,8 +35,21 @@ def spill_name(slug: Slug) -> str:
     return f"{slug}+"
 
 
+def probe_name(slug: Slug) -> str:
+    """The cluster that aimed probes go through: the release's instances with statistics of its own, so that the time
+    of a probe is never taken for a user's. `~` occurs in no slug."""
+    return f"{slug}~"
+
+
 def release_named(cluster: str) -> Slug:
-    return Slug(cluster.removesuffix("+"))
+    return Slug(cluster.rstrip("+~"))
+
+
+def cluster_names(state: RouterState) -> tuple[str, ...]:
+    """Every cluster the router must know for this state."""
+    probes = (probe_name(slug) for slug in state.slugs)
+    spills = (spill_name(slug) for slug in state.spill)
+    return (*state.slugs, *probes, *spills, HOLD)
 
 
 def render(state: RouterState, *, version: str, token: str, xds: Path) -> Files:
@@ -89,8 +102,9 @@ def _catching(state: RouterState) -> tuple[Endpoint, ...]:
 
 def _clusters(state: RouterState, xds: Path) -> list[Json]:
     plain = [_pool_cluster(p, xds) for p in state.pools]
-    spilling = [_aggregate(a, b) for a, b in sorted(state.spill.items())]
-    return [*plain, *spilling, _hold_cluster(xds)]
+    aimed = [_aggregate(probe_name(p.slug), p.slug) for p in state.pools]
+    spilling = [_aggregate(spill_name(a), a, b) for a, b in sorted(state.spill.items())]
+    return [*plain, *aimed, *spilling, _hold_cluster(xds)]
 
 
 def _cluster(name: str, retries: int) -> Json:
@@ -153,14 +167,15 @@ def _pool_cluster(pool: Pool, xds: Path) -> Json:
     }
 
 
-def _aggregate(slug: Slug, proven: Slug) -> Json:
-    return _cluster(spill_name(slug), 64) | {
+def _aggregate(name: str, *releases: Slug) -> Json:
+    """The first release that has a healthy instance."""
+    return _cluster(name, 64) | {
         "lb_policy": "CLUSTER_PROVIDED",
         "cluster_type": {
             "name": "envoy.clusters.aggregate",
             "typed_config": {
                 "@type": _TYPE + "extensions.clusters.aggregate.v3.ClusterConfig",
-                "clusters": [slug, proven],
+                "clusters": list(releases),
             },
         },
     }
@@ -194,7 +209,7 @@ def _route_configuration(routes: Routes, version: str, token: str) -> Json:
 def _aimed(slug: Slug, token: str) -> Json:
     """A probe aimed at a release, whatever its weight."""
     match = _match((TOKEN_HEADER, token), (RELEASE_HEADER, slug))
-    return _probed({"match": match, "route": {"cluster": slug, "timeout": "0s"}})
+    return _probed({"match": match, "route": {"cluster": probe_name(slug), "timeout": "0s"}})
 
 
 def _as_users(routes: Routes, token: str) -> Json:

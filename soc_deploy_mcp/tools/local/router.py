@@ -309,8 +309,7 @@ def agrees(wanted: Status, applied: admin.Applied | None, clusters: admin.Cluste
             return False
     if set(clusters.hosts.get(envoy.HOLD, {})) != set(envoy.catching_ports(state)):
         return False
-    named = {*state.slugs, *(envoy.spill_name(s) for s in state.spill), envoy.HOLD}
-    return named == set(clusters.hosts)
+    return set(envoy.cluster_names(state)) == set(clusters.hosts)
 
 
 def _moved(old: tuple[str, int], new: tuple[str, int]) -> DeployError:

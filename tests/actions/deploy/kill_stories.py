@@ -38,6 +38,9 @@ class Story:
     people: People | None = None
 
 
+Make = Callable[[Strategy], Story]
+
+
 def _platform() -> FakePlatform:
     return FakePlatform(VirtualClock(asyncio.get_running_loop()))
 
@@ -76,6 +79,11 @@ def undecided(strategy: Strategy) -> Story:
     return Story("undecided", build, State.ROLLED_BACK)
 
 
+def blinded(strategy: Strategy) -> Story:
+    """Good, but for a while nobody can count, when everybody is on the new release already: a person says go on."""
+    return Story("blinded", _deploy(strategy, auto_rollback=False), State.SUCCEEDED, go_on_unseeing)
+
+
 async def abort_soon(reach: Reach) -> None:
     """As soon as users meet the new release, somebody aborts."""
     if await reach.until(lambda run: reach.met):
@@ -88,6 +96,16 @@ async def pause_a_while(reach: Reach) -> None:
     if await reach.until(lambda run: run.state is State.PAUSED):
         await asyncio.sleep(5)
         await reach.say("resume")
+
+
+async def go_on_unseeing(reach: Reach) -> None:
+    world = reach.world
+    if not await reach.until(lambda run: world.platform.weights == {world.new.slug: 100}):
+        return
+    world.see("stale")
+    await reach.until(lambda run: run.state is State.PAUSED)
+    world.see("")
+    await reach.say("resume")
 
 
 # --- a rollback by hand
@@ -148,7 +166,9 @@ class Asked(Scene):
     def seat(self, store: Any, name: str = "local") -> Node:
         node = super().seat(store, name)
         numbers = iter(range(1_000_000))
-        self.desk = Approvals(node.journal, new_id=lambda: digest([str(self.platform.clock.wall()), next(numbers)])[:32])
+        self.desk = Approvals(
+            node.journal, new_id=lambda: digest([str(self.platform.clock.wall()), next(numbers)])[:32]
+        )
         node.runner.register("walk/1", self._walk, replays=False)
         return node
 

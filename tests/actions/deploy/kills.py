@@ -1,4 +1,4 @@
-"""A run whose owner dies at chosen transactions, again and again, and people who speak to it meanwhile. Virtual time."""
+"""A run whose owner dies at chosen transactions, and people who speak to it meanwhile. On virtual time."""
 
 import asyncio
 from collections import Counter
@@ -123,7 +123,9 @@ class Played:
         return {slug: len(found) for slug, found in self.world.platform.instances.items() if found}
 
 
-async def play(world: Scene, people: People | None = None, kills: Sequence[Kill] = (), gap_s: float = SHORT_S) -> Played:
+async def play(
+    world: Scene, people: People | None = None, kills: Sequence[Kill] = (), gap_s: float = SHORT_S
+) -> Played:
     """One owner after the other, each but the last killed; `gap_s` between them."""
     await world.prepare()
     store = QuickSqlite(world.path, clock=world.platform.clock)

@@ -132,6 +132,12 @@ class Scene:
             run_dir=self.path.parent / "run",
         )
 
+    def see(self, blind: str) -> None:
+        """From here on nothing can be counted, and why; "" for sight again. Whoever carries the run next too."""
+        self.blind = blind
+        if self.eyes:
+            self.eyes.blind = blind
+
     async def _way_back(self, plan: Plan, state: State) -> dict[str, Any]:
         current = plan.new.version if state is State.SUCCEEDED else plan.old.version if plan.old else None
         return {"current": current, "back": None, "why": "nothing before it", "estimate_s": None, "basis": ""}

@@ -1,121 +1,122 @@
-"""The owner of a rollout is killed at any transaction: the next one ends where an undisturbed rollout would."""
+"""The owner of a run is killed at a transaction: the next one ends where an undisturbed owner would. Some points of
+each story; every point of every story: test_kill_matrix.py.
+"""
 
-import asyncio
+import random
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from soc_deploy_mcp.core.config import STRATEGIES, Strategy
-from soc_deploy_mcp.core.event import State
-from tests.actions.deploy.scene import Scene
-from tests.engine.virtual import VirtualClock, run_virtual
-from tests.fakes.killing import KillingStore, killed
-from tests.fakes.platform import Behaviour, FakePlatform
+from tests.actions.deploy import kill_stories as stories
+from tests.actions.deploy.kill_stories import Story
+from tests.actions.deploy.kills import LONG_S, SHORT_S, Kill, Played, check, fresh, play
+from tests.engine.virtual import run_virtual
 
-GOOD, BAD, ABORTED = "good", "bad", "aborted"
-EXPECTED = {GOOD: State.SUCCEEDED, BAD: State.ROLLED_BACK, ABORTED: State.ROLLED_BACK}
-
-
-def scene(path: Path, strategy: Strategy, fate: str) -> Scene:
-    clock = VirtualClock(asyncio.get_running_loop())
-    behaviour = Behaviour(errors=0.05) if fate == BAD else Behaviour()
-    return Scene(FakePlatform(clock), path / "journal.db", strategy=strategy, new_behaviour=behaviour)
-
-
-async def abort_soon(scene: Scene, node: Any) -> None:
-    """As soon as users meet the new release, somebody aborts."""
-    while not scene.platform.weights.get(scene.new.slug) and scene.platform.mode != "hold":
-        await asyncio.sleep(0.05)
-    await node.runner.signal(scene.run, "abort", {"reason": "changed my mind"}, "uid:1000")
-
-
-async def undisturbed(path: Path, strategy: Strategy, fate: str) -> tuple[State, int, dict[Any, int]]:
-    """The terminal state, the number of transactions, the weights at the end."""
-    world = scene(path, strategy, fate)
-    await world.prepare()
-    async with world.store() as inner:
-        store = KillingStore(inner)
-        async with world.node(store) as node:
-            run = await world.begin(node)
-            aborting = asyncio.create_task(abort_soon(world, node)) if fate == ABORTED else None
-            state = await world.end(node, run)
-            if aborting:
-                await aborting
-        return state, store.count, world.platform.weights
+DEPLOYS = [stories.good, stories.bad, stories.aborted]
+OTHERS = [
+    stories.paused("canary"),
+    stories.paused("rolling"),
+    stories.undecided("canary"),
+    stories.undecided("rolling"),
+    stories.blinded("canary"),
+    stories.blinded("rolling"),
+    stories.approved("blue-green"),
+    stories.rollback("blue-green", hot=True),
+    stories.rollback("blue-green"),
+    stories.rollback("rolling"),
+    stories.rollback("recreate"),
+    stories.rollback("blue-green", sick=True),
+]
 
 
-async def disturbed(path: Path, strategy: Strategy, fate: str, at: int, phase: str) -> tuple[State, Scene]:
-    world = scene(path, strategy, fate)
-    await world.prepare()
-    async with world.store() as inner:
-        store = KillingStore(inner, at, phase)
-        async with world.node(store) as node:
-            run, aborting = await _until_dead(world, node, store, fate)
-            await killed(node)
-            if aborting:
-                aborting.cancel()
-            store.dead.clear()
-            store.at = None
-            await asyncio.sleep(2.0)  # nobody holds it for a while
-        async with world.node(inner) as second:
-            if run is None:
-                run = await world.begin(second)
-            if fate == ABORTED and (await second.runner._load(run)).ended_at is None:
-                again = asyncio.create_task(abort_soon(world, second))
-                state = await world.end(second, run)
-                again.cancel()
-            else:
-                state = await world.end(second, run)
-    return state, world
+def played(story: Story, path: Path, kills: Sequence[Kill] = (), gap_s: float = SHORT_S) -> Played:
+    async def main() -> Played:
+        return await play(story.build(path), story.people, kills, gap_s)
+
+    return run_virtual(main())
 
 
-async def _until_dead(world: Scene, node: Any, store: KillingStore, fate: str) -> tuple[Any, Any]:
-    async def begin() -> Any:
-        return await world.begin(node)
-
-    beginning = asyncio.create_task(begin())
-    aborting: asyncio.Task[None] | None = None
-    dead = asyncio.create_task(store.dead.wait())
-    await asyncio.wait({beginning, dead}, return_when=asyncio.FIRST_COMPLETED)
-    run = None
-    if beginning.done():
-        run = beginning.result()
-        aborting = asyncio.create_task(abort_soon(world, node)) if fate == ABORTED else None
-        ended = asyncio.create_task(world.end(node, run))
-        await asyncio.wait({dead, ended}, return_when=asyncio.FIRST_COMPLETED)
-        ended.cancel()
-    beginning.cancel()
-    dead.cancel()
-    return run, aborting
+def undisturbed(story: Story, path: Path) -> Played:
+    whole = played(story, fresh(path, "whole"))
+    assert whole.state is story.ends
+    check(whole, whole)
+    return whole
 
 
-def check_invariants(world: Scene) -> None:
-    """I1 and I5 over all that was written: users are always sent to somebody, and never back to a release that was
-    given up."""
-    platform = world.platform
-    given_up = False
-    for _, verb, slug, weights in platform.history:
-        assert not weights or sum(weights.values()) == 100
-        if verb == "remove" and slug == world.new.slug:
-            given_up = True
-        assert not (given_up and weights.get(world.new.slug)), "a release that was removed got requests again"
-    assert platform.lost == 0 or world.strategy == "recreate"
-
-
-@pytest.mark.parametrize("fate", [GOOD, BAD, ABORTED])
+@pytest.mark.parametrize("make", DEPLOYS)
 @pytest.mark.parametrize("strategy", STRATEGIES)
-def test_killed_at_sampled_points(tmp_path: Path, strategy: Strategy, fate: str) -> None:
-    (tmp_path / "whole").mkdir()
-    state, count, weights = run_virtual(undisturbed(tmp_path / "whole", strategy, fate))
-    assert state is EXPECTED[fate]
-    points = range(3, count, max(1, count // 5))
-    for at in points:
-        for phase in ("before", "after"):
-            path = tmp_path / f"{at}-{phase}"
-            path.mkdir()
-            ended, world = run_virtual(disturbed(path, strategy, fate, at, phase))
-            assert ended is state, f"killed {phase} transaction {at} of {count}"
-            assert world.platform.weights == weights, f"killed {phase} transaction {at} of {count}"
-            assert world.platform.refused == []
-            check_invariants(world)
+def test_killed_once(tmp_path: Path, strategy: Strategy, make: stories.Make) -> None:
+    story = make(strategy)
+    whole = undisturbed(story, tmp_path)
+    dice = random.Random(f"{strategy} {story.name}")
+    for at in dice.sample(range(1, whole.counts[0] + 1), 4):
+        kill = Kill(at, dice.choice(("before", "after")))
+        after = played(story, fresh(tmp_path, at), [kill], dice.choice((SHORT_S, LONG_S)))
+        check(after, whole)
+
+
+@pytest.mark.parametrize("story", OTHERS, ids=lambda story: story.name)
+def test_killed_while_people_or_a_rollback_are_at_it(tmp_path: Path, story: Story) -> None:
+    whole = undisturbed(story, tmp_path)
+    dice = random.Random(story.name)
+    for at in dice.sample(range(1, whole.counts[0] + 1), 4):
+        kill = Kill(at, dice.choice(("before", "after")))
+        check(played(story, fresh(tmp_path, at), [kill], dice.choice((SHORT_S, LONG_S))), whole)
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_the_second_owner_is_killed_too_and_the_third(tmp_path: Path, strategy: Strategy) -> None:
+    story = stories.bad(strategy)
+    whole = undisturbed(story, tmp_path)
+    dice = random.Random(strategy)
+    for number in range(3):
+        first = Kill(dice.randint(20, whole.counts[0] // 2), "before")
+        kills = [first, Kill(dice.randint(1, 12), "before"), Kill(dice.randint(1, 12), "after")]
+        after = played(story, fresh(tmp_path, number), kills)
+        assert len(after.counts) >= 3, "the second owner came to the end before it could be killed"
+        check(after, whole)
+
+
+# --- points that were wrong once
+
+
+def test_a_run_that_was_killed_while_it_was_being_paused_says_that_it_is_paused(tmp_path: Path) -> None:
+    """Kept but not said, it stood still without a way to go on."""
+    story = stories.paused("blue-green")
+    whole = undisturbed(story, tmp_path)
+    for at in range(38, 46):
+        check(played(story, fresh(tmp_path, at), [Kill(at, "after")]), whole)
+
+
+def test_traffic_that_returned_just_before_the_bake_does_not_arm_the_timer_for_ever(tmp_path: Path) -> None:
+    """The old release could not be retired then, and the new one was taken back after it was stable."""
+    story = stories.good("canary")
+    whole = undisturbed(story, tmp_path)
+    for at in range(144, 150):
+        after = played(story, fresh(tmp_path, at), [Kill(at, "after")], LONG_S)
+        check(after, whole)
+
+
+def test_a_rollback_whose_owner_was_away_for_its_whole_window_is_no_rollback_of_the_rollback(tmp_path: Path) -> None:
+    story = stories.rollback("blue-green")
+    whole = undisturbed(story, tmp_path)
+    check(played(story, fresh(tmp_path, "away"), [Kill(45, "before")], LONG_S), whole)
+
+
+def test_a_failed_release_that_nobody_decides_about_loses_its_traffic(tmp_path: Path) -> None:
+    """The failure that was known already hid that the time for a decision was over."""
+    whole = undisturbed(stories.undecided("canary"), tmp_path)
+    world = whole.world
+    paused = next(r.at for r in whole.records if r.payload.get("state") == "PAUSED")
+    old = {world.old.slug: 100}
+    back = next(at for at, verb, _, weights in world.platform.history[3:] if verb == "shift" and weights == old)
+    waited = world.platform.clock.wall() - world.platform.clock.monotonic() + back - paused
+    timeout = world.settings.deploy.decision_timeout
+    assert timeout <= waited <= timeout + 5
+
+
+def test_a_rolling_update_goes_on_after_a_pause_although_the_old_release_is_gone(tmp_path: Path) -> None:
+    """There is nobody left who could take over requests, and that is no reason to refuse the weights."""
+    undisturbed(stories.blinded("rolling"), tmp_path)

@@ -6,7 +6,7 @@ import pytest
 
 from soc_deploy_mcp.core.ids import Epoch
 from soc_deploy_mcp.core.metrics import SourceDown
-from soc_deploy_mcp.tools.local import http1, instances, scrape
+from soc_deploy_mcp.tools.local import envoy, http1, instances, scrape
 from soc_deploy_mcp.tools.metrics.exposition import parse
 from tests.e2e.local.scene import Scene, kill, until
 from tests.e2e.local.test_switches import shop
@@ -51,9 +51,10 @@ async def test_our_own_requests_are_counted_exactly_as_the_router_counts_them(sc
         await scene.platform.probe(scene.target, None, path)
     counted = requests(await page(scene, "router"), "envoy_cluster_upstream_rq_xx")
     assert requests(await page(scene, "probes"), "soc_probes_total") == counted
-    labels = scene.platform.labels(bad.slug)
-    assert {name for name, _ in counted} == {old.slug, *labels.values}
-    assert counted[bad.slug, "5"] > 0
+    aimed = {envoy.probe_name(slug) for slug in (old.slug, bad.slug)}
+    assert {name for name, _ in counted} == {old.slug, envoy.spill_name(bad.slug), *aimed}
+    assert not aimed & {name for r in (old, bad) for name in scene.platform.labels(r.slug).values}
+    assert counted[envoy.probe_name(bad.slug), "5"] > 0
 
 
 async def test_requests_the_router_answers_itself_are_nobodys(scene: Scene) -> None:

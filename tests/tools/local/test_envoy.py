@@ -61,7 +61,7 @@ def test_a_probe_reaches_each_release_only_with_the_token() -> None:
     assert [headers(r) for r in aimed] == [
         {envoy.TOKEN_HEADER: TOKEN, envoy.RELEASE_HEADER: slug} for slug in (OLD, NEW)
     ]
-    assert [r["route"]["cluster"] for r in aimed] == [OLD, NEW]
+    assert [r["route"]["cluster"] for r in aimed] == [f"{OLD}~", f"{NEW}~"]
     assert headers(as_users) == {envoy.TOKEN_HEADER: TOKEN}
     assert as_users["route"] == users["route"]
     assert headers(users) == {}

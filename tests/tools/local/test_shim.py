@@ -193,9 +193,7 @@ async def test_the_log_is_cut_and_one_old_part_kept(supervised: Supervised) -> N
 
 
 async def test_limits_are_set_for_the_application(supervised: Supervised) -> None:
-    code = (
-        "import resource, time; print(resource.getrlimit(7)[0], resource.getrlimit(4)[0], flush=True); time.sleep(9)"
-    )
+    code = "import resource, time; print(resource.getrlimit(7)[0], resource.getrlimit(4)[0], flush=True); time.sleep(9)"
     await supervised.run(python(code), nofile=300)
     wait_for(lambda: "\n" in supervised.log)
     assert supervised.log.split() == ["300", "0"]  # files; no core dump: memory holds secrets

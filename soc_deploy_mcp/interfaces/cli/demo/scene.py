@@ -20,7 +20,6 @@ from soc_deploy_mcp.interfaces.cli.demo.acts import ACTS, Act
 from soc_deploy_mcp.interfaces.cli.options import Options
 from soc_deploy_mcp.interfaces.cli.output import say, show_json
 
-
 PORTS: list[int] = [8080, *range(18080, 18200)]
 
 
