@@ -146,7 +146,7 @@ class _Watch(asyncio.SubprocessProtocol):
     def pipe_data_received(self, fd: int, data: bytes) -> None:
         (self.out if fd == 1 else self.err).feed(data)
 
-    def pipe_connection_lost(self, fd: int, exc: Exception | None) -> None:
+    def pipe_connection_lost(self, fd: int, _: Exception | None) -> None:
         self._open.discard(fd)
         if not self._open:
             self.closed.set()

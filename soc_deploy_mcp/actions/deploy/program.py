@@ -107,7 +107,7 @@ class Rollout:
             self.trail.phase = step.phase
             await self._moved(State(step.phase), f"{step.key}/phase")
         await self.ctx.emit(StepStarted(step=step.key, row=step.row), f"{step.key}/started")
-        self.trail.begin(step, self.ctx.now())
+        self.trail.begin(step)
         self.deadline = Instant(self.ctx.now() + step.deadline_s)
         try:
             for index, op in enumerate(step.ops):

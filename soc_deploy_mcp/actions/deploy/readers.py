@@ -31,7 +31,6 @@ class Traffic:
 
     rps: float | None = None
     error_rate: float | None = None
-    slow_rate: float | None = None  # share above the bound the judge would use
     evidence: Evidence | None = None
 
 

@@ -20,8 +20,6 @@ class Figures:
     probes: int = 0  # of the requests, how many were our own
     cpu: float | None = None  # share of the cores it may use
     memory: float | None = None  # share of its limit
-    cpu_base: str = ""  # what the shares are of
-    memory_base: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,6 @@ class Trail:
     state: State = State.RUNNING
     step: Step | None = None  # the one that was begun last
     open: bool = False  # … and has not ended
-    step_started: Instant | None = None
     touched: bool = False  # a write that users can notice was begun
     weight: int = 0  # percent of the new release that was last asked for
     shift: Shift | None = None  # the last one with weight: what to restore after a retreat
@@ -27,8 +26,8 @@ class Trail:
     toll: dict[str, Any] | None = None  # what users met so far: an Impact
     words: dict[str, str] = field(default_factory=dict)  # step -> what its row says in brackets
 
-    def begin(self, step: Step, at: Instant) -> None:
-        self.step, self.open, self.step_started = step, True, at
+    def begin(self, step: Step) -> None:
+        self.step, self.open = step, True
 
     def health_rows(self) -> tuple[HealthRow, ...]:
         return tuple(HealthRow.from_json(row) for row in self.judge_rows)

@@ -69,10 +69,6 @@ class Approvals:
 
         return await self._store.tx(work)
 
-    async def expire(self) -> None:
-        """Close what nobody answered or used in time."""
-        await self._store.tx(self._expire)
-
     async def find(self, text: str) -> Approval:
         """What waits under a run id (or an unambiguous beginning), or a plan hash of 12 or more digits.
 

@@ -77,7 +77,7 @@ async def follow(
 
 
 async def _watch(
-    events: "MemoryObjectReceiveStream[Progress | Exception]", after: int, voice: _Voice, until_change: bool
+    events: MemoryObjectReceiveStream[Progress | Exception], after: int, voice: _Voice, until_change: bool
 ) -> int | Exception:
     """Say what happens until it stops or the stream ends; returns the last row seen, or why the stream failed."""
     while True:
@@ -98,7 +98,7 @@ async def _watch(
                 return after
 
 
-async def _latest(events: "MemoryObjectReceiveStream[Progress | Exception]", quiet: float) -> Progress | Exception:
+async def _latest(events: MemoryObjectReceiveStream[Progress | Exception], quiet: float) -> Progress | Exception:
     """The newest of those that come within `quiet` seconds of the first: neither history nor a flood is told row by
     row. What ends the watching is not held back."""
     event = await events.receive()
@@ -118,7 +118,7 @@ def _ends(event: Progress | Exception) -> bool:
 @asynccontextmanager
 async def _events(
     app: App, run: str, caller: Caller, after: int
-) -> AsyncIterator["MemoryObjectReceiveStream[Progress | Exception]"]:
+) -> AsyncIterator[MemoryObjectReceiveStream[Progress | Exception]]:
     """The app's stream, read by a task of its own: a wait with a time limit must not break it."""
     send, receive = anyio.create_memory_object_stream[Progress | Exception](math.inf)
 

@@ -63,13 +63,6 @@ class Reader:
         home = {name: environ[name] for name in ("HOME", "XDG_CONFIG_HOME") if name in environ}  # safe.directory
         self._env = process.plain_environment(environ, {**home, **_SCRUBBED})
 
-    async def is_repository(self) -> bool:
-        try:
-            await self._git("rev-parse", "--git-dir")
-        except DeployError:
-            return False
-        return True
-
     async def resolve(self, ref: str) -> Resolved:
         """A tag first (`v2.1.0` or `2.1.0`), then a branch, then a commit of 7 digits or more. E_REF_NOT_FOUND."""
         if _NAME.fullmatch(ref) and ".." not in ref and "@{" not in ref:
@@ -86,9 +79,6 @@ class Reader:
     async def tags(self) -> tuple[Tag, ...]:
         """The tags that are versions, newest first."""
         return tags.versions(await self._tag_names())
-
-    async def nearest_tags(self, ref: str, n: int = 3) -> tuple[str, ...]:
-        return tags.nearest(ref, await self._tag_names(), n)
 
     async def changes(self) -> tuple[str, ...]:
         """Tracked files that differ from the last commit, staged or not. Untracked files do not count."""

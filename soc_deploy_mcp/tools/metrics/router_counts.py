@@ -11,7 +11,7 @@ from soc_deploy_mcp.tools.metrics.exposition import Key
 from soc_deploy_mcp.tools.metrics.probes import NOTHING, Carried, Counts, users_of
 from soc_deploy_mcp.tools.metrics.routers import PROBES, RouterQueries
 
-ERRORS, LATENCY, LATENCY_SLO = "errors", "latency", "latency_slo"
+ERRORS, LATENCY = "errors", "latency"
 
 
 @dataclass(frozen=True, slots=True)

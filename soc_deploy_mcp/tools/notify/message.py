@@ -42,10 +42,6 @@ class Delivery(Noun):
     receipt: str  # "HTTP 200", "connection refused", …
     retry_after_s: float | None = None  # the receiver's wish
 
-    @property
-    def delivered(self) -> bool:
-        return self.status == "sent"
-
 
 class Writer(Protocol):
     """One channel."""

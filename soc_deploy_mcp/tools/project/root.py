@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from soc_deploy_mcp.core.config import Config
 from soc_deploy_mcp.core.config.project import FILE
 from soc_deploy_mcp.core.errors import DeployError
 
@@ -19,11 +18,6 @@ def find_root(cwd: Path, environ: Mapping[str, str]) -> Path:
         return Path(named).resolve()
     cwd = cwd.resolve()
     return next((d for d in (cwd, *cwd.parents) if (d / FILE).is_file() or (d / ".git").exists()), cwd)
-
-
-def read_config(root: Path) -> Config:
-    """The configuration of a project. E_CONFIG_MISSING, E_CONFIG."""
-    return Config.read(read_text(root))
 
 
 def read_text(root: Path) -> str:

@@ -30,10 +30,6 @@ class Secrets:
         self._redactor.add(value, name)
         return SecretStr(value)
 
-    def resolve_all(self, references: Mapping[str, str]) -> dict[str, SecretStr]:
-        """Values by variable name. All or nothing: the first reference that leads nowhere is raised."""
-        return {name: self.resolve(reference, name) for name, reference in references.items()}
-
     def exists(self, reference: str) -> bool:
         """Would it resolve? The value is not kept."""
         return self.problem(reference) is None

@@ -5,7 +5,7 @@ import os
 import pytest
 
 from soc_deploy_mcp.core.errors import DeployError
-from soc_deploy_mcp.tools.project.root import find_root, read_config
+from soc_deploy_mcp.tools.project.root import find_root, read_text
 
 VALID = 'services: {shop: {run: ["x", "{port}"]}}\n'
 
@@ -49,14 +49,14 @@ def test_links_are_resolved(tree, tmp_path):
 
 
 def test_the_file_is_read(tree):
-    assert read_config(tree / "shop").services == ("shop",)
+    assert read_text(tree / "shop") == VALID
     (tree / "shop" / "soc-deploy.yaml").write_bytes(b"\xef\xbb\xbf" + VALID.encode())
-    assert read_config(tree / "shop").services == ("shop",)
+    assert read_text(tree / "shop") == VALID
 
 
 def refused(root):
     with pytest.raises(DeployError) as caught:
-        read_config(root)
+        read_text(root)
     return caught.value
 
 
@@ -67,7 +67,7 @@ def test_without_a_file_init_is_named(tree):
 
 @pytest.mark.parametrize(
     ("data", "says"),
-    [(b"a: 1\nb: \xff\n", "line 2: not UTF-8"), (b"x" * 1_000_001, "larger than"), (b"services:", "services")],
+    [(b"a: 1\nb: \xff\n", "line 2: not UTF-8"), (b"x" * 1_000_001, "larger than")],
 )
 def test_a_file_that_cannot_be_read_says_why(tree, data, says):
     (tree / "soc-deploy.yaml").write_bytes(data)

@@ -85,12 +85,3 @@ def test_a_value_in_place_of_a_reference_is_never_shown():
     for value in (VALUE, "vault:secret/db#password", "https://user:pass@host"):
         error = unresolved(secrets()[0], value)
         assert value not in f"{error} {error.what} {error.why} {error.try_}"
-
-
-def test_all_of_a_service_at_once(tmp_path):
-    store, redactor = secrets({"TOKEN": VALUE, "PIN": "1234"})
-    seen = store.resolve_all({"A": "env:TOKEN", "PIN": "env:PIN"})
-    assert {name: value.get_secret_value() for name, value in seen.items()} == {"A": VALUE, "PIN": "1234"}
-    assert redactor.text("PIN=1234, 1234 requests") == f"{MARK}, 1234 requests"
-    with pytest.raises(DeployError):
-        store.resolve_all({"A": "env:TOKEN", "B": "env:NONE"})
