@@ -5,7 +5,7 @@ import sys
 
 def main() -> int:
     argv = sys.argv[1:]
-    if argv[:1] == ["serve"]:
+    if argv[:1] == ["serve"] and "--help" not in argv:
         from soc_deploy_mcp.interfaces.daemon import shim
 
         return shim.main(argv[1:])

@@ -110,11 +110,11 @@ def project(tx: Tx, record: Record) -> None:
 
 def locked(held_by: Run, now: Instant) -> DeployError:
     what = " ".join(filter(None, (held_by.verb, held_by.version)))
-    age = short(max(0.0, now - held_by.created_at))
+    since = f"since {second(held_by.created_at)} ({short(max(0.0, now - held_by.created_at))} ago)"
     return DeployError(
         "E_LOCKED",
         f"{held_by.name} is held by {held_by.id}: {what}, {held_by.state}",
-        f"it began at {second(held_by.created_at)}, {age} ago; a target takes one run at a time",
+        f"{since}, started by {held_by.subject}; a target takes one run at a time",
         f"soc-deploy status {held_by.id} --watch\nsoc-deploy abort {held_by.id}",
     )
 

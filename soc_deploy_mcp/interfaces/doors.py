@@ -45,6 +45,7 @@ class RunView(Noun):
     total: int = 0
     exit: int = 10  # exit code of the CLI if watching stopped now
     joined: bool = False  # this call joined a run that was open already
+    undoes: bool = False  # a rollback was asked for, and is the abort of this deploy: rolled back is what was wanted
     waiting: Waiting | None = None
     next: tuple[str, ...] = ()  # what to do now, in order: commands for a person
     first_line: str = ""
@@ -91,8 +92,9 @@ class App(Protocol):
         """The report, or its running form. `limit` cuts long tables so that the text fits so many bytes."""
         ...
 
-    async def journal(self, run: str, caller: Caller) -> list[dict[str, Any]]:
-        """All rows of a run, as plain JSON."""
+    async def journal(self, run: str, caller: Caller, as_is: bool = False) -> list[dict[str, Any]]:
+        """All rows of a run, as plain JSON. Raises E_JOURNAL_BROKEN where they are not what was written, unless they
+        are wanted `as_is`."""
         ...
 
     async def control(

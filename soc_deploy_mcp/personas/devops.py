@@ -157,7 +157,7 @@ def _asked(request: Request) -> str:
 def _back(plan: Plan) -> str:
     if plan.way_back.release is None:
         return plan.way_back.why
-    return f"to {plan.way_back.release.version}: {plan.way_back.why}"
+    return f"to {plan.way_back.why}"
 
 
 def _migrations(seen: Gathered) -> str:

@@ -159,7 +159,9 @@ class PmAgent:
         title = "Runbooks updated"
         path = self.desk.runbook_path.replace("{service}", plan.target.service)
         way = next((p for r in reversed(records) if isinstance(p := payload(r), WayBackSeen)), None)
-        if serving is None or serving.slug != plan.new.slug:
+        if serving is None:
+            return _open("post.runbook", title, "nothing changed for it: nothing serves")
+        if serving.slug != plan.new.slug:
             return _open("post.runbook", title, "nothing changed for it: the release before serves again")
         ours = runbook.block(
             plan, way.back if way else None, records[0].run, self.desk.now(), several=self.desk.several

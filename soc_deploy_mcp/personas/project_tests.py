@@ -36,6 +36,14 @@ def _suite(plan: Plan, config: Config, environ: Mapping[str, str]) -> Suite | No
 def _missing(plan: Plan) -> DeployError:
     target = plan.target
     line = f"soc-deploy {target.environment} --action deploy --version {plan.new.version} --skip-tests"
+    if plan.new.artifact.commit is None:
+        return DeployError(
+            "E_TESTS_MISSING",
+            f"{plan.new.version} of {target.service} comes from no git commit, and tests are run on a commit only",
+            "a deploy wants evidence that the tests of its commit pass",
+            f"take it from a repository: services.{target.service}.artifact: {{git: .}} in soc-deploy.yaml\n"
+            f"or, in an emergency: {line}",
+        )
     return DeployError(
         "E_TESTS_MISSING",
         f"nothing says how {target.service} is tested, so nobody knows whether {plan.new.version} works",

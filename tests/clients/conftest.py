@@ -19,6 +19,15 @@ def program(request: pytest.FixtureRequest) -> Program:
 
 
 @pytest.fixture
+def other(program: Program) -> Program:
+    """The client that `program` is not."""
+    (found,) = (each for each in PROGRAMS if each is not program)
+    if why := found.missing():
+        pytest.skip(why)
+    return found
+
+
+@pytest.fixture
 def trusted(program: Program, versions: Path) -> Iterator[Scene]:
     """Nobody is there to say yes to a tool, so the client was set up with --trust."""
     with scene(program, versions, "--trust") as made:

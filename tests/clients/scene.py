@@ -11,7 +11,7 @@ import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -108,6 +108,17 @@ class Scene:
         self.chats.append(Chat(self, process, number))
         return self.chats[-1]
 
+    def beside(self, program: Program, *install: str) -> Scene:
+        """The same person's other client, in the same project."""
+        other = replace(self, program=program, extra=program.prepare(self.root / "home", self.model.url))
+        other.set_up(*install)
+        return other
+
+    def set_up(self, *install: str) -> None:
+        """`install` are flags of `soc-deploy install`."""
+        done = self.terminal("install", "--client", self.program.name, *install)
+        assert done.returncode == 0, done.stdout + done.stderr
+
     def terminal(self, *words: str) -> subprocess.CompletedProcess[str]:
         """`soc-deploy WORDS` in a terminal without a person."""
         return subprocess.run(
@@ -145,11 +156,12 @@ class Scene:
         for chat in self.chats:
             chat.kill()
         self.terminal("daemon", "stop", "--force")
-        wait_for(lambda: not self._servers())
+        wait_for(lambda: not self.servers("serve", "daemon"))
         kill_below(self.state)  # the platform: it is made to outlive all of us
 
-    def _servers(self) -> list[str]:
-        return [line for line in running_below(self.state).values() if {"serve", "daemon"} & set(line.split())]
+    def servers(self, *words: str) -> dict[int, str]:
+        """Command lines of our own processes with one of these words, by pid: serve (a client's), daemon."""
+        return {pid: line for pid, line in running_below(self.state).items() if set(words) & set(line.split())}
 
 
 @contextmanager
@@ -162,8 +174,7 @@ def scene(program: Program, project: Path, *install: str) -> Iterator[Scene]:
         made = Scene(program, obeying, root, state, project, free_port(), extra)
         write_settings(project, made.port, {"judge": {"synthetic_rate": 200}})
         try:
-            installed = made.terminal("install", "--client", program.name, *install)
-            assert installed.returncode == 0, installed.stdout + installed.stderr
+            made.set_up(*install)
             yield made
             assert not obeying.faults
         finally:

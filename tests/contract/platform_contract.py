@@ -27,6 +27,7 @@ class World:
     old: Release
     new: Release
     never_ready: Release  # its applications never answer well; a short start_timeout_s
+    mortal: Release  # its applications are not started again when they end; it holds requests for a second only
     crash: Callable[[InstanceSeen], Awaitable[None]]  # make an instance end by itself
     again: Callable[[], Platform]  # another owner's view of the same reality
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
@@ -51,6 +52,12 @@ class World:
         """The old release serves, the new one is ready at weight 0."""
         await self.serve_old()
         await self.platform.ensure(self.target, self.new, 1, FIRST)
+
+    async def all_die(self, release: Release) -> None:
+        """Every instance of the mortal release ends by itself, and none is left."""
+        for instance in (await self.seen()).releases[release.slug].instances:
+            await self.crash(instance)
+        await self.until(lambda o: o.ready(release.slug) == 0)
 
     async def canary(self, lease_s: float | None = None) -> Observation:
         old, new = self.old.slug, self.new.slug
@@ -116,6 +123,22 @@ class PlatformContract:
             assert len(seen.releases[world.old.slug].instances) == wanted
         await world.users_reach(world.old.slug)
 
+    async def test_none_wanted_is_none_left(self, world: World) -> None:
+        await world.both()
+        for _ in range(2):
+            await world.platform.ensure(world.target, world.new, 0, FIRST)
+            assert set((await world.seen()).releases) == {world.old.slug}
+        await world.users_reach(world.old.slug)
+
+    async def test_what_died_is_replaced_and_stays_counted(self, world: World) -> None:
+        await world.serve_old()
+        await world.platform.ensure(world.target, world.mortal, 2, FIRST)
+        await world.crash((await world.seen()).releases[world.mortal.slug].instances[0])
+        await world.until(lambda o: o.ready(world.mortal.slug) == 1)
+        await world.platform.ensure(world.target, world.mortal, 2, FIRST)
+        seen = await world.seen()
+        assert (seen.ready(world.mortal.slug), seen.restarts(world.mortal.slug)) == (2, 1)
+
     async def test_what_never_becomes_ready_fails_and_gets_no_weight(self, world: World) -> None:
         await world.serve_old()
         await refused(world.platform.ensure(world.target, world.never_ready, 1, FIRST), "E_START_TIMEOUT")
@@ -172,8 +195,58 @@ class PlatformContract:
 
     async def test_weights_that_do_not_add_up_are_refused_and_change_nothing(self, world: World) -> None:
         await world.both()
-        for weights in ({world.new.slug: 99}, {world.old.slug: 60, world.new.slug: 60}):
+        old, new = world.old.slug, world.new.slug
+        for weights in ({new: 99}, {old: 60, new: 60}, {old: 150, new: -50}):
             await refused(world.platform.shift(world.target, weights, FIRST), "E_WEIGHTS")
+        assert (await world.seen()).weights == {world.old.slug: 100}
+
+    async def test_a_weight_of_nought_is_no_weight(self, world: World) -> None:
+        await world.serve_old()
+        seen = await world.platform.shift(world.target, {world.old.slug: 100, world.new.slug: 0}, FIRST)
+        assert seen.weights == {world.old.slug: 100}
+
+    async def test_the_same_shift_twice_is_one(self, world: World) -> None:
+        await world.both()
+        first, second = await world.canary(LONG_S), await world.canary(LONG_S)
+        assert (first.weights, first.mode, first.dead_man.fallback) == (
+            second.weights,
+            second.mode,
+            second.dead_man.fallback,
+        )
+
+    async def test_what_died_gets_no_weight(self, world: World) -> None:
+        await world.serve_old()
+        await world.platform.ensure(world.target, world.mortal, 1, FIRST)
+        await world.all_die(world.mortal)
+        await refused(world.platform.shift(world.target, {world.mortal.slug: 100}, FIRST), "E_WEIGHTS")
+        await world.users_reach(world.old.slug)
+
+    async def test_the_requests_of_a_dead_release_spill_over_to_the_proven_one(self, world: World) -> None:
+        if not world.platform.capabilities(world.target).spill:
+            pytest.skip("this platform spills nothing over")
+        await world.serve_old()
+        await world.platform.ensure(world.target, world.mortal, 1, FIRST)
+        half = {world.old.slug: 50, world.mortal.slug: 50}
+        await world.platform.shift(world.target, half, FIRST, spill_to=world.old.slug)
+        await world.users_reach(world.old.slug, world.mortal.slug)
+        await world.all_die(world.mortal)
+        await world.users_reach(world.old.slug)
+        assert (await world.seen()).weights == half
+
+    async def test_without_spilling_over_nobody_answers_for_a_dead_release(self, world: World) -> None:
+        await world.serve_old()
+        await world.platform.ensure(world.target, world.mortal, 1, FIRST)
+        await world.platform.shift(world.target, {world.mortal.slug: 100}, FIRST)
+        await world.all_die(world.mortal)
+        probes = [await world.platform.probe(world.target, None, "/", fresh=True) for _ in range(20)]
+        assert {p.release for p in probes} <= {world.mortal.slug, None}
+        assert not any(p.status == 200 for p in probes)
+
+    async def test_requests_spill_over_to_a_release_that_is_there_or_nothing_changes(self, world: World) -> None:
+        await world.both()
+        weights = {world.old.slug: 75, world.new.slug: 25}
+        call = world.platform.shift(world.target, weights, FIRST, spill_to=world.mortal.slug)
+        await refused(call, "E_WEIGHTS")
         assert (await world.seen()).weights == {world.old.slug: 100}
 
     async def test_no_weight_goes_to_a_release_without_a_ready_instance(self, world: World) -> None:
@@ -190,6 +263,27 @@ class PlatformContract:
         await world.platform.shift(world.target, {world.new.slug: 100}, FIRST)
         assert (await world.seen()).mode == "serve"
         await world.users_reach(world.new.slug)
+
+    async def test_a_hold_ends_by_itself_and_is_not_prolonged(self, world: World) -> None:
+        if not world.platform.capabilities(world.target).hold:
+            pytest.skip("this platform holds no requests")
+        await world.platform.ensure(world.target, world.mortal, 1, FIRST)
+        await world.platform.shift(world.target, {world.mortal.slug: 100}, FIRST)
+        await world.platform.shift(world.target, {}, FIRST)
+        await world.until(lambda o: o.mode == "maintenance")
+        assert (await world.platform.shift(world.target, {}, FIRST)).mode == "maintenance"
+        back = await world.platform.shift(world.target, {world.mortal.slug: 100}, FIRST)
+        assert (back.mode, back.weights) == ("serve", {world.mortal.slug: 100})
+
+    async def test_where_nobody_serves_yet_there_is_nothing_to_hold(self, world: World) -> None:
+        await world.platform.ensure(world.target, world.old, 1, FIRST)
+        seen = await world.platform.shift(world.target, {}, FIRST)
+        assert (seen.mode, seen.weights) == ("maintenance", {})
+
+    async def test_what_a_platform_can_do_is_known_before_anything_runs(self, world: World) -> None:
+        before = world.platform.capabilities(world.target)
+        await world.serve_old(1)
+        assert world.platform.capabilities(world.target) == before
 
     # --- taking away
 
@@ -246,6 +340,21 @@ class PlatformContract:
         assert (after.weights, after.epoch) == (before.weights, SECOND)
         assert names(after, world.new.slug) == names(before, world.new.slug)
 
+    async def test_whatever_a_newer_owner_writes_first_shuts_the_older_out(self, world: World) -> None:
+        await world.both()
+        platform, target, old, new = world.platform, world.target, world.old.slug, world.new.slug
+        writes = (
+            lambda epoch: platform.renew(target, epoch, None),
+            lambda epoch: platform.shift(target, {old: 100}, epoch),
+            lambda epoch: platform.ensure(target, world.old, 2, epoch),
+            lambda epoch: platform.drain(target, new, epoch),
+            lambda epoch: platform.remove(target, new, epoch),
+        )
+        for number, write in enumerate(writes, start=SECOND):
+            await write(Epoch(number))
+            assert (await world.seen()).epoch == number
+            await refused(platform.shift(target, {old: 100}, Epoch(number - 1)), "E_STALE_EPOCH")
+
     async def test_another_view_of_the_same_reality_goes_on(self, world: World) -> None:
         await world.both()
         await world.canary(LONG_S)
@@ -271,6 +380,46 @@ class PlatformContract:
         assert not seen.dead_man.armed
         assert seen.epoch == FIRST
         await world.users_reach(world.old.slug)
+
+    async def test_where_the_timer_would_go_is_not_taken_away(self, world: World) -> None:
+        await world.both()
+        await world.platform.shift(
+            world.target, {world.new.slug: 100}, FIRST, fallback={world.old.slug: 100}, lease_s=LONG_S
+        )
+        await refused(world.platform.drain(world.target, world.old.slug, FIRST), "E_WEIGHTS")
+        await refused(world.platform.remove(world.target, world.old.slug, FIRST), "E_WEIGHTS")
+        await refused(world.platform.ensure(world.target, world.old, 0, FIRST), "E_WEIGHTS")
+        assert (await world.seen()).ready(world.old.slug) == 2
+
+    async def test_a_timer_that_could_not_go_there_is_refused_with_its_shift(self, world: World) -> None:
+        await world.both()
+        new, nobody = {world.new.slug: 100}, world.mortal.slug
+        for fallback in ({nobody: 100}, {world.old.slug: 99}, {world.old.slug: 50, nobody: 50}):
+            call = world.platform.shift(world.target, new, FIRST, fallback=fallback, lease_s=LONG_S)
+            await refused(call, "E_WEIGHTS")
+        seen = await world.seen()
+        assert (seen.weights, seen.dead_man.armed) == ({world.old.slug: 100}, False)
+
+    async def test_a_timer_needs_a_time_and_a_place(self, world: World) -> None:
+        await world.both()
+        half = {world.old.slug: 50, world.new.slug: 50}
+        assert not (await world.platform.shift(world.target, half, FIRST, lease_s=LONG_S)).dead_man.armed
+        seen = await world.platform.shift(world.target, half, FIRST, fallback={world.old.slug: 100})
+        assert not seen.dead_man.armed
+
+    async def test_a_renewal_arms_no_timer(self, world: World) -> None:
+        await world.both()
+        await world.platform.shift(world.target, {world.new.slug: 100}, FIRST)
+        await world.platform.renew(world.target, FIRST, SHORT_S)
+        assert not (await world.seen()).dead_man.armed
+        await world.sleep(2 * SHORT_S)
+        assert (await world.seen()).weights == {world.new.slug: 100}
+
+    async def test_who_has_nowhere_to_go_back_to_is_sent_away(self, world: World) -> None:
+        await world.platform.ensure(world.target, world.new, 1, FIRST)
+        await world.platform.shift(world.target, {world.new.slug: 100}, FIRST, fallback={}, lease_s=SHORT_S)
+        seen = await world.until(lambda o: o.dead_man.fired_at is not None)
+        assert (seen.weights, seen.mode) == ({}, "maintenance")
 
     async def test_a_renewed_timer_does_not_fire(self, world: World) -> None:
         await world.both()

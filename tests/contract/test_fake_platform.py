@@ -1,6 +1,7 @@
 """The fake that the actions' tests run on must behave like the real platforms."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,8 +13,9 @@ from tests.contract.platform_contract import PlatformContract, World
 from tests.fakes.platform import Behaviour, FakePlatform
 
 
-def release(version: str, start_timeout_s: float = 10) -> Release:
-    spec = ServiceSpec.model_validate({"run": ["app", "{port}"], "health": {"start_timeout_s": start_timeout_s}})
+def release(version: str, start_timeout_s: float = 10, **changes: Any) -> Release:
+    settings = {"run": ["app", "{port}"], "health": {"start_timeout_s": start_timeout_s}}
+    spec = ServiceSpec.model_validate(settings | changes)
     artifact = Artifact(kind="dir", source=f"/{version}", digest=version.ljust(64, "0"), provenance="a test")
     return Release(version=version, artifact=artifact, spec=spec)
 
@@ -25,7 +27,7 @@ class TestFakePlatform(PlatformContract):
         platform.behaviours["v3.0.0"] = Behaviour(never_ready=True)
 
         async def crash(instance: InstanceSeen) -> None:
-            next(i for i in platform.instances[instance.release] if i.port == instance.port).restarts += 1
+            platform.crash(instance.release, instance.port)
 
         return World(
             platform=platform,
@@ -33,6 +35,7 @@ class TestFakePlatform(PlatformContract):
             old=release("v1.0.0"),
             new=release("v2.0.0"),
             never_ready=release("v3.0.0", start_timeout_s=0.5),
+            mortal=release("v4.0.0", restart="never", hold_s=1),
             crash=crash,
             again=lambda: platform,
         )

@@ -16,6 +16,7 @@ from tests.support.processes import wait_for
 
 LOOK_S = 0.003
 _VERSION = re.compile(r"v[0-9]+\.[0-9]+\.[0-9]+(-[a-z0-9-]+)?")
+_DIGEST = re.compile(r"[0-9a-f]{16,}")
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,7 @@ class Row:
     def name(self) -> str:
         """The same in every run: `observed canary/40/2-shift`. Rows without a key of their own have a type or state."""
         more = self.payload.get("state") or self.payload.get("type") or ""
-        return f"{self.kind} {_VERSION.sub('VERSION', self.key or more)}"
+        return f"{self.kind} {_DIGEST.sub('DIGEST', _VERSION.sub('VERSION', self.key or more))}"
 
 
 class Journal:

@@ -6,14 +6,15 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import groupby
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from soc_deploy_mcp.core.event import State
 from tests.crash.journal import Journal, Row
-from tests.crash.strikes import Strike
+from tests.crash.strikes import Fate, Strike
 from tests.crash.traffic import Users, users
-from tests.crash.victims import Slugs, found, kill
+from tests.crash.victims import Slugs, found, kill, slug
 from tests.support.processes import running_below, wait_for
 from tests.support.product import Product, deploying, product
 
@@ -39,6 +40,7 @@ BRIEF: Mapping[str, Any] = {
         "beta": 0.4,
     },
 }
+UNASKED = ("--auto-approve", "--plain")
 RATE = 60
 INSTANCES = 2
 GOOD = ("v1.0.0", "v1.1.0", "v1.3.0", "v1.5.0")
@@ -46,8 +48,6 @@ BAD = "v2.0.0-errors-50"
 EXITS = {State.SUCCEEDED: 0, State.ROLLED_BACK: 3, State.FAILED_NO_CHANGE: 2, State.NEEDS_OPERATOR: 4}
 RUN_S = 240.0
 
-Fate = Literal["good", "bad", "aborted"]
-FATES: tuple[Fate, ...] = ("good", "bad", "aborted")
 ENDS: Mapping[Fate, State] = {"good": State.SUCCEEDED, "bad": State.ROLLED_BACK, "aborted": State.ROLLED_BACK}
 
 
@@ -59,6 +59,7 @@ class Ran:
     new: str
     old: str
     state: State = State.DRAFT
+    action: str = "deploy"
     exit: int | None = None  # of the command that followed it; None: it was killed
     struck: list[Strike] = field(default_factory=list)
     routes: list["Routed"] = field(default_factory=list)
@@ -67,6 +68,11 @@ class Ran:
     @property
     def serving(self) -> str:
         return self.new if self.state is State.SUCCEEDED else self.old
+
+    @property
+    def shares(self) -> list[int]:
+        """Percent of the requests that the new release got, one after the other."""
+        return [share for share, _ in groupby(_share(routed, slug(self.new)) for routed in self.routes)]
 
 
 @dataclass(frozen=True)
@@ -93,21 +99,36 @@ class Stage:
     def version(self, fate: Fate) -> str:
         return BAD if fate == "bad" else GOOD[(GOOD.index(self.serving) + 1) % len(GOOD)]
 
-    def deploy(self, strategy: str, fate: Fate, strikes: Sequence[Strike] = ()) -> Ran:
+    def deploy(self, strategy: str, fate: Fate, strikes: Sequence[Strike] = (), version: str = "") -> Ran:
         """Deploy to the end, and check all that must be as it would have been without the kills."""
-        new = self.version(fate)
+        new = version or self.version(fate)
         words = deploying(new, "--strategy", strategy, "--auto-rollback")
         ran = self.carry(words, new, strikes, abort=fate == "aborted")
         self.assert_ended(ran, ENDS[fate])
         return ran
 
-    def carry(self, words: Sequence[str], new: str, strikes: Sequence[Strike] = (), *, abort: bool = False) -> Ran:
+    def roll_back(self, to: str, strategy: str, strikes: Sequence[Strike] = ()) -> Ran:
+        """By hand, to a release that has been removed from the machine's memory but not from its disk."""
+        words = ("production", "--action", "rollback", "--version", to, "--strategy", strategy, *UNASKED)
+        ran = self.carry(words, to, strikes, action="rollback")
+        self.assert_ended(ran, State.SUCCEEDED)
+        return ran
+
+    def carry(
+        self,
+        words: Sequence[str],
+        new: str,
+        strikes: Sequence[Strike] = (),
+        *,
+        action: str = "deploy",
+        abort: bool = False,
+    ) -> Ran:
         """Type a command and follow it to the end, while somebody is killed."""
         self._calm_supervisor()
         known, slugs = self.journal.runs(), Slugs.of(new, self.serving)
         following = self.shop.follow(*words)
         try:
-            ran = Ran(self._begun(known, following), new, self.serving)
+            ran = Ran(self._begun(known, following), new, self.serving, action=action)
             _Watch(self, ran, strikes, slugs, following.pid, abort=abort).to_the_end()
             ran.state = self.journal.state(ran.id)
             ran.rows = self.journal.rows(ran.id)
@@ -132,11 +153,12 @@ class Stage:
         return fresh.pop()
 
     def struck(self, strike: Strike, at: float) -> None:
-        self._supervisor_is_calm &= "daemon" not in strike.victims
+        self._supervisor_is_calm &= not any(victim.startswith("daemon") for victim in strike.victims)
         self.users.blame(strike.victims, at)
 
     def _calm_supervisor(self) -> None:
-        """It counts the ends of its daemon and waits longer each time; a new one begins to count anew."""
+        """It counts the ends of its daemon and waits longer each time; a new one begins to count anew. And a daemon
+        whose supervisor was killed has one again."""
         if not self._supervisor_is_calm:
             self.shop.do("daemon", "stop", "--force")
             self._supervisor_is_calm = True
@@ -158,29 +180,29 @@ class Stage:
         epochs = [routed.epoch for routed in ran.routes]
         assert epochs == sorted(epochs), about
         decided = [row.at for row in ran.rows if row.payload.get("type") == "going_back"]
-        slug = Slugs.of(ran.new, ran.old).new
-        shares = [_share(routed, slug) for routed in ran.routes if decided and routed.at > decided[0]]
+        shares = [_share(routed, slug(ran.new)) for routed in ran.routes if decided and routed.at > decided[0]]
         assert shares == sorted(shares, reverse=True), about
 
     def _assert_report(self, ran: Ran, about: str) -> None:
-        sign = {State.SUCCEEDED: "✅ SUCCESS", State.ROLLED_BACK: "⚠️ ROLLBACK"}.get(ran.state, "❌ FAILED")
+        good = "⚠️ ROLLBACK" if ran.action == "rollback" else "✅ SUCCESS"
+        sign = {State.SUCCEEDED: good, State.ROLLED_BACK: "⚠️ ROLLBACK"}.get(ran.state, "❌ FAILED")
         project = self.shop.repository / ".soc-deploy"
         assert f"**Status**: {sign}" in (project / "reports" / f"{ran.id}.md").read_text(), about
         assert (project / "DEPLOYMENTS.md").read_text().count(ran.id) <= 1, about
 
     def assert_only(self, version: str) -> None:
         """One router, one guard, the instances of one version; no timer runs any more."""
-        slug = Slugs.of(version, version).new
-        wanted = {"router": 1, "guard": 1, f"instance of {slug}": INSTANCES}
+        wanted = {"router": 1, "guard": 1, f"instance of {slug(version)}": INSTANCES}
         try:
-            wait_for(lambda: self.serves(slug) and self.processes() == wanted, 20)
+            wait_for(lambda: self.serves(version) and self.processes() == wanted, 20)
         except AssertionError:
             raise AssertionError(f"{self.record()['timer']} {self.processes()} is not {wanted}") from None
 
-    def serves(self, slug: str) -> bool:
+    def serves(self, version: str) -> bool:
+        """Alone, and no timer would change that."""
         record = self.record()
         weights = record["state"]["routes"]["weights"]
-        return record["timer"] is None and [(k[: len(slug)], v) for k, v in weights.items()] == [(slug, 100)]
+        return record["timer"] is None and len(weights) == 1 and next(iter(weights)).startswith(slug(version))
 
     def record(self) -> dict[str, Any]:
         """What the guard wrote last."""
@@ -239,7 +261,8 @@ class _Watch:
             time.sleep(strike.after_s)
             pids = [self._pid(victim) for victim in strike.victims]
             at = time.time()
-            for pid in filter(None, pids):
+            for victim, pid in zip(strike.victims, pids, strict=True):
+                assert pid, f"{victim}: nobody there to be killed at {strike}"
                 kill(pid)
             self.ran.struck.append(strike)
             self.stage.struck(strike, at)
@@ -268,8 +291,8 @@ class _Watch:
             self.ran.routes.append(routed)
 
 
-def _share(routed: Routed, slug: str) -> int:
-    return sum(weight for name, weight in routed.weights.items() if name.startswith(slug))
+def _share(routed: Routed, beginning: str) -> int:
+    return sum(weight for name, weight in routed.weights.items() if name.startswith(beginning))
 
 
 @contextmanager

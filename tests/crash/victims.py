@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 import signal
 import time
 from collections.abc import Callable
@@ -29,6 +30,11 @@ VICTIMS: tuple[Victim, ...] = get_args(Victim)
 FOUND_S = 20.0
 
 
+def slug(version: str) -> str:
+    """What the release slugs of a version begin with."""
+    return re.sub("[^A-Za-z0-9]", "_", version) + "-"
+
+
 @dataclass(frozen=True)
 class Slugs:
     """Beginnings of release slugs: `v1_1_0-`."""
@@ -38,7 +44,7 @@ class Slugs:
 
     @classmethod
     def of(cls, new: str, old: str) -> "Slugs":
-        return cls(*(version.replace(".", "_").replace("+", "_") + "-" for version in (new, old)))
+        return cls(slug(new), slug(old))
 
 
 def status_of(directory: Path) -> Status | None:
@@ -50,10 +56,12 @@ def find(home: Path, victim: Victim, slugs: Slugs) -> int | None:
     whose, _, supervisor = victim.partition("'s ")
     for directory in _directories(home, whose, slugs):
         status = status_of(directory)
-        if supervisor and instances.shim_lives(status):
-            return status.shim if status else None
-        if not supervisor and instances.lives(status):
-            return status.pid if status else None
+        supervised = instances.shim_lives(status)
+        if status and supervisor and supervised:
+            return status.shim
+        # An instance without a supervisor would not be started again before the next order to its release.
+        if status and not supervisor and instances.lives(status) and (supervised or "instance" not in whose):
+            return status.pid
     return None
 
 
@@ -70,10 +78,9 @@ def _directories(home: Path, whose: str, slugs: Slugs) -> list[Path]:
             return [p for p in sorted(home.glob(f"t/*/i/{slug}*")) if not (p / instances.GONE).exists()]
 
 
-def kill(pid: int | None, number: signal.Signals = signal.SIGKILL) -> None:
-    assert pid, "nobody there to be killed"
+def kill(pid: int) -> None:
     with contextlib.suppress(ProcessLookupError):
-        os.kill(pid, number)
+        os.kill(pid, signal.SIGKILL)
 
 
 def found(home: Path, victim: Victim, slugs: Slugs, giving_up: Callable[[], bool] = lambda: False) -> int | None:

@@ -13,7 +13,7 @@ from tests.support.product import LENIENT, Product, deploying
 
 CANARY = " ".join(deploying("v1.1.0", "--strategy", "canary")[:-1])
 # Long enough for a process to die within the first step.
-WATCHFUL: Mapping[str, Any] = {"deploy": {"canary": {"min": "8s"}}}
+WATCHFUL: Mapping[str, Any] = {"deploy": {"canary": {"min": "5s"}}}
 
 
 def killed(number: int) -> Callable[[Chat], int]:

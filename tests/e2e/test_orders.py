@@ -1,9 +1,12 @@
 """What people may ask of a run while it goes on, and who may hold a target."""
 
+import re
 from collections.abc import Mapping
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+from soc_deploy_mcp.interfaces.daemon.client import Client
 from tests.e2e.conftest import Make
 from tests.support.product import LENIENT, Product, deploying, visited
 
@@ -33,8 +36,9 @@ def test_pause_resume_promote_and_abort(make: Make, tmp_path: Path) -> None:
         assert shop.do("resume", run).exit == 0
         shop.wait(run, "RUNNING")
 
-        for _ in range(2):  # said twice, it skips one wait
-            shop.do("promote", run)
+        with closing(Client.open(shop.environ)) as together:
+            for _ in range(2):  # said twice in one moment, it skips one wait
+                together.call("control", run=run, verb="promote", reason="")
         shop.wait_weight(run, 60)
         for _ in range(5):
             assert shop.weights(run)["v1.1.0"] == 60
@@ -58,7 +62,7 @@ def test_one_run_holds_a_target_and_others_are_told_who(make: Make, tmp_path: Pa
         assert second.exit == 2, second
         assert "E_LOCKED" in second.err
         assert run in second.out
-        assert "since" in second.out
+        assert re.search(r"since \d\d:\d\d:\d\d UTC \(.* ago\), started by uid:\d+", second.out), second
         assert f"soc-deploy abort {run}" in second.out
         assert shop.begin("v1.1.0", "--strategy", "canary") == run, "an equal command joins"
 

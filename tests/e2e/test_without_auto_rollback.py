@@ -17,6 +17,7 @@ def test_a_bad_canary_pauses_retreats_and_goes_back_when_told(make: Make, tmp_pa
         run = shop.begin("v1.4.0", "--strategy", "canary")  # 300 ms slower
         paused = shop.wait(run, "PAUSED")
         assert paused["reason"] == "health_failed"
+        assert "REJECT" in paused["first_line"], paused
         assert [line.split()[:2] for line in paused["next"]] == [["soc-deploy", "abort"]]
         weights = shop.weights(run)
         assert weights in ({"v1.0.0": 50, "v1.4.0": 50}, {"v1.0.0": 100, "v1.4.0": 0}), weights

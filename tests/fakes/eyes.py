@@ -103,7 +103,7 @@ class FakeEyes:
         if tally is None or not tally.requests or self.blind:
             return Figures()
         rate = tally.errors / tally.requests
-        return Figures(12.0, rate, int(tally.requests), 0, 0.1, 0.2, "of 2 cores", "of 256 MB")
+        return Figures(12.0, rate, int(tally.requests), 0, 0.1, 0.2)
 
     async def lost(self) -> int | None:
         return int(self.platform.lost)

@@ -43,6 +43,7 @@ class Instance:
     started: float
     draining: bool = False
     restarts: int = 0
+    dead: bool = False  # it ended, and nobody starts it again
 
 
 @dataclass
@@ -72,6 +73,8 @@ class FakePlatform:
         self.seq = 0
         self.deadline: float | None = None
         self.fallback: dict[Slug, int] = {}
+        self.spill: dict[Slug, Slug] = {}
+        self.held_until: float | None = None
         self.fired_at: Instant | None = None
         self.served: dict[Slug, Served] = {}
         self.lost = 0.0
@@ -93,6 +96,8 @@ class FakePlatform:
 
     def _state(self, slug: Slug, instance: Instance) -> InstanceState:
         how, age = self.behaviour(slug), self.clock.monotonic() - instance.started
+        if instance.dead:
+            return InstanceState.EXITED
         if instance.draining:
             return InstanceState.DRAINING
         if how.crash_after_s is not None and age >= how.crash_after_s:
@@ -102,24 +107,37 @@ class FakePlatform:
         return InstanceState.READY if age >= how.start_s and not how.never_ready else InstanceState.STARTING
 
     def advance(self) -> None:
-        """Let users' requests and the dead-man timer catch up with the clock."""
+        """Let users' requests, the dead-man timer and the end of a hold catch up with the clock."""
         now = self.clock.monotonic()
         if self.deadline is not None and now >= self.deadline:
             fired = self.deadline
             self._serve(fired)
-            self.weights, self.mode, self.deadline = dict(self.fallback), "serve", None
+            self.weights, self.deadline, self.spill = dict(self.fallback), None, {}
+            self.mode = "serve" if self.weights else "maintenance"
             self.fired_at = Instant(self.clock.wall() - (now - fired))
             self.history.append((fired, "dead-man", None, dict(self.weights)))
+        if self.held_until is not None and now >= self.held_until:
+            self.mode, self.held_until = "maintenance", None
         self._serve(now)
+
+    def crash(self, slug: Slug, port: int) -> None:
+        """An instance ends by itself. It is started again at once, unless its release is not to be."""
+        instance = next(i for i in self.instances[slug] if i.port == port)
+        instance.restarts += 1
+        instance.dead = self.specs[slug].spec.restart == "never"
+
+    def _answers(self, slug: Slug) -> Slug | None:
+        """Who answers the requests that are meant for a release."""
+        return next((s for s in (slug, self.spill.get(slug)) if s is not None and self._ready(s)), None)
 
     def _serve(self, until: float) -> None:
         seconds, self._counted_to = max(0.0, until - self._counted_to), max(until, self._counted_to)
         for slug, weight in self.weights.items():
-            n, how = self.rps * seconds * weight / 100, self.behaviour(slug)
-            if not self._ready(slug):
+            n, taker = self.rps * seconds * weight / 100, self._answers(slug)
+            if taker is None:
                 self.lost += n
                 continue
-            tally = self.served.setdefault(slug, Served())
+            how, tally = self.behaviour(taker), self.served.setdefault(slug, Served())
             tally.requests += n
             tally.errors += n * how.errors
             tally.slow += n * how.slow
@@ -168,18 +186,18 @@ class FakePlatform:
         self.advance()
         if not self.router_up:
             return Probe(None, 0.0, error="connection refused")
-        slug = release or self._by_weight()
+        slug = self._as_users() if release is None else release
         if slug is None or not self._ready(slug):
             return Probe(503, 1.0)
         return Probe(self.behaviour(slug).smoke_status, 2.0, slug, body=self.versions[slug])
 
-    def _by_weight(self) -> Slug | None:
+    def _as_users(self) -> Slug | None:
         """Users are spread evenly: the n-th request of a hundred goes where the n-th percent goes."""
         turn = self.calls["probe"] % 100
         for slug, weight in self.weights.items():
             turn -= weight
             if turn < 0:
-                return slug
+                return self._answers(slug)
         return None
 
     def metrics(self, target: Target) -> MetricsSource:
@@ -216,18 +234,26 @@ class FakePlatform:
         self._write("ensure", epoch)
         slug = release.slug
         self.versions[slug], self.specs[slug] = release.version, release
-        here = self.instances.setdefault(slug, [])
-        if instances == 0 and self.weights.get(slug):
-            raise DeployError("E_WEIGHTS", f"{release.version} still has weight", "", "soc-deploy status")
-        while len(here) > instances:
-            here.pop()
-        for instance in here:
-            instance.draining = False  # what was on its way out serves again
-        while len(here) < instances:
-            self._next_port += 1
-            here.append(Instance(self._next_port, self.clock.monotonic()))
+        if instances == 0:
+            self._refuse_in_use(slug)
+        self._scale(slug, instances)
         self._note("ensure", slug)
         await self._until_ready(release, instances)
+
+    def _scale(self, slug: Slug, instances: int) -> None:
+        here = self.instances.get(slug, [])
+        living = [i for i in here if not i.dead]
+        for instance in living:
+            instance.draining = False  # what was on its way out serves again
+        for surplus in living[instances:]:
+            here.remove(surplus)
+        for _ in range(instances - len(living)):
+            self._next_port += 1
+            here.append(Instance(self._next_port, self.clock.monotonic()))
+        if instances:
+            self.instances[slug] = here
+        else:
+            self.instances.pop(slug, None)
 
     async def _until_ready(self, release: Release, instances: int) -> None:
         how, limit = self.behaviour(release.slug), release.spec.health.start_timeout_s
@@ -250,23 +276,37 @@ class FakePlatform:
         spill_to: Slug | None = None,
     ) -> Observation:
         self._write("shift", epoch)
-        if weights and sum(weights.values()) != 100:
-            raise DeployError("E_WEIGHTS", f"the weights sum to {sum(weights.values())}", "", "soc-deploy status")
-        if spill_to is not None and not self.instances.get(spill_to):
-            raise DeployError("E_WEIGHTS", f"{spill_to} is not in the router", "", "soc-deploy status")
-        for slug, weight in weights.items():
-            if weight and not self._ready(slug):
-                raise DeployError("E_WEIGHTS", f"{slug} has no ready instance", "", "soc-deploy status")
-        self.weights, self.mode = dict(weights), "serve" if weights else "hold"
+        if weights:
+            self._refuse_unfit(weights, fallback, spill_to)
+            self.mode, self.held_until = "serve", None
+        else:
+            self._hold()
+        self.weights = {slug: weight for slug, weight in weights.items() if weight}
+        self.spill = {slug: spill_to for slug in self.weights if slug != spill_to} if spill_to else {}
         self.seq += 1
         self.fired_at = None
-        self._arm(fallback, lease_s)
+        armed = bool(weights) and fallback is not None and lease_s is not None
+        self.fallback = dict(fallback or {}) if armed else {}
+        self.deadline = self.clock.monotonic() + (lease_s or 0.0) if armed else None
         self._note("shift", None)
         return await self.observe(target)
 
-    def _arm(self, fallback: Weights | None, lease_s: float | None) -> None:
-        self.fallback = dict(fallback or {})
-        self.deadline = None if lease_s is None else self.clock.monotonic() + lease_s
+    def _hold(self) -> None:
+        """As long as the longest of the releases that serve allows; asked for again, it is not prolonged."""
+        if self.mode == "serve":
+            self.mode = "hold"
+            self.held_until = self.clock.monotonic() + max(self.specs[slug].spec.hold_s for slug in self.weights)
+
+    def _refuse_unfit(self, weights: Weights, fallback: Weights | None, spill_to: Slug | None) -> None:
+        for wanted in (weights, fallback or {}):
+            if wanted and (min(wanted.values()) < 0 or sum(wanted.values()) != 100):
+                raise DeployError("E_WEIGHTS", f"the weights sum to {sum(wanted.values())}", "", "soc-deploy status")
+        for slug, weight in weights.items():
+            if weight and not self._ready(slug):
+                raise DeployError("E_WEIGHTS", f"{slug} has no ready instance", "", "soc-deploy status")
+        for slug in (*(s for s, weight in (fallback or {}).items() if weight), *((spill_to,) if spill_to else ())):
+            if not self.instances.get(slug):
+                raise DeployError("E_WEIGHTS", f"{slug} is not in the router", "", "soc-deploy status")
 
     async def renew(self, target: Target, epoch: Epoch, lease_s: float | None) -> None:
         self._write("renew", epoch)

@@ -108,7 +108,7 @@ class FakeReaders:
         return Traffic(rps=self.rps)
 
     async def figures(self, plan: Plan, release: Release) -> Figures:
-        return Figures(12.0, 0.0, 1000, 0, 0.1, 0.2, "of 2 cores", "of 256 MB")
+        return Figures(12.0, 0.0, 1000, 0, 0.1, 0.2)
 
     def now(self) -> Instant:
         return self.platform.clock.wall()

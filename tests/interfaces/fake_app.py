@@ -128,7 +128,7 @@ class FakeApp:
         text = f"# Deployment Report\n\n{found.line}\n\n| step | status |\n|---|---|\n{rows}\n{found.script.note}"
         return text if limit is None else text.encode()[:limit].decode(errors="ignore")
 
-    async def journal(self, run: str, caller: Caller) -> list[dict[str, Any]]:
+    async def journal(self, run: str, caller: Caller, as_is: bool = False) -> list[dict[str, Any]]:
         found = self._find(run, caller)
         plan = {"steps": found.script.steps, "note": found.script.note}
         made = {"seq": 1, "kind": "plan", "payload": {"plan": plan, "hash": self._hash(found)}}

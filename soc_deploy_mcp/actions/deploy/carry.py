@@ -5,6 +5,7 @@ All are level-triggered ("make it so"), so that doing one twice does it once. Th
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from itertools import count
 from typing import Any
 
 from soc_deploy_mcp.actions.deploy.world import World
@@ -16,7 +17,9 @@ from soc_deploy_mcp.core.platform import InstanceState, Observation, Probe
 from soc_deploy_mcp.core.release import Release
 from soc_deploy_mcp.engine.context import Attempt, Effect, Json
 
-SMOKE_TRIES = 3  # a request without any answer is asked again; a wrong answer is an answer
+TRIES = 4  # a request without any answer is asked again; a wrong answer is an answer
+ROUTER_BACK_S = 10.0  # a router that was killed is back long before; until then its silence is nobody else's fault
+LOOK_S = 0.1
 CONFIRM_S = 20.0
 PERSIST_S = 600.0  # the way back is tried so long before a person is asked
 RETRY_S = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
@@ -60,9 +63,9 @@ class Carrier:
         slug = self.plan.new.slug
 
         async def run(attempt: Attempt) -> Json:
-            before = await self.world.platform.observe(self.target)
+            before = await self.heard(slug, 1)
             await asyncio.sleep(seconds)
-            after = await self.world.platform.observe(self.target)
+            after = await self.heard(slug, before.ready(slug))
             if after.restarts(slug) > before.restarts(slug) or after.ready(slug) < before.ready(slug):
                 raise DeployError(
                     "E_EXITED_AT_START",
@@ -72,7 +75,19 @@ class Carrier:
                 )
             return {"ready": after.ready(slug)}
 
-        return Effect({"settle": seconds}, run, seconds + CONFIRM_S)
+        return Effect({"settle": seconds}, run, seconds + 2 * ROUTER_BACK_S + CONFIRM_S)
+
+    async def heard(self, slug: Slug, ready: int) -> Observation:
+        """What the router says of a release. One that is just starting again says nothing, and then needs a moment to
+        see its instances: so many were ready, and it is waited for."""
+        start, silent = self.world.clock.monotonic(), False
+        while True:
+            seen = await self.world.platform.observe(self.target)
+            silent |= seen.weights is None
+            back = seen.weights is not None and seen.ready(slug) >= ready
+            if back or not silent or self.world.clock.monotonic() - start >= ROUTER_BACK_S:
+                return seen
+            await asyncio.sleep(LOOK_S)
 
     def smoke(self, side: Side, limit_s: float) -> Effect:
         release = self.release(side)
@@ -83,11 +98,7 @@ class Carrier:
         return Effect({"smoke": release.label}, run, limit_s)
 
     async def _smoke(self, release: Release, wanted: Smoke) -> dict[str, Any]:
-        for delay in (*RETRY_S[:SMOKE_TRIES], None):
-            probe = await self.world.platform.probe(self.target, release.slug, wanted.path, fresh=True)
-            if probe.status is not None or delay is None:
-                break
-            await asyncio.sleep(delay)
+        probe = await self.answered(release.slug, wanted.path, TRIES)
         if problem := smoke_problem(probe, wanted, release.slug):
             raise DeployError(
                 "E_SMOKE_FAILED",
@@ -96,6 +107,17 @@ class Carrier:
                 f"soc-deploy logs {self.target.name}",
             )
         return {"path": wanted.path, "status": probe.status, "ms": round(probe.ms, 1)}
+
+    async def answered(self, aimed: Slug | None, path: str, tries: int) -> Probe:
+        """The first answer. Nobody's, when there is none after so many tries and the time a router needs to be back."""
+        start = self.world.clock.monotonic()
+        for number in count(1):
+            probe = await self.world.platform.probe(self.target, aimed, path, fresh=True)
+            over = number >= tries and self.world.clock.monotonic() - start >= ROUTER_BACK_S
+            if probe.status is not None or over:
+                break
+            await asyncio.sleep(RETRY_S[min(number, 3) - 1])
+        return probe
 
     def shift(self, new: int, *, hold: bool = False, dead_man: bool = False) -> Effect:
         weights = {} if hold else self.weights(new)

@@ -5,6 +5,7 @@ from typing import Literal
 
 from soc_deploy_mcp.actions.deploy.decide import Outcome
 from soc_deploy_mcp.actions.deploy.judge import Verdict, Word
+from soc_deploy_mcp.core.report.text import metric
 from soc_deploy_mcp.core.times import short
 
 NO_DATA_GRACE_S = 30.0
@@ -39,7 +40,7 @@ def conclusion(watch: Watch, verdict: Verdict, sick_since: float | None, seen: i
     if silent and verdict.since is not None and now - verdict.since >= NO_DATA_GRACE_S:
         return Outcome(end="no_data", code=code(verdict), why=why(verdict), seconds=spent)
     if sick_since is not None and now - sick_since >= ENV_GRACE_S:
-        reason = f"both releases are sick for {ENV_GRACE_S:.0f} s ({verdict.metric})"
+        reason = f"both releases are sick for {ENV_GRACE_S:.0f} s ({metric(verdict.metric)})"
         return Outcome(end="env_unhealthy", code="ENV_UNHEALTHY", why=reason, seconds=spent)
     if watch.purpose == "hold":
         return None
@@ -92,11 +93,11 @@ def why(verdict: Verdict) -> str:
     said = _REASONS.get(verdict.reason, verdict.reason.replace("_", " "))
     reading = next((r for r in verdict.readings if r.metric == verdict.metric), None)
     if reading is None:
-        return f"{verdict.metric} {said}".strip()
+        return f"{metric(verdict.metric)} {said}".strip()
     counts = f"{reading.canary_run.x}/{reading.canary_run.n:,} new"
     if reading.baseline_run is not None:
         counts += f", {reading.baseline_run.x}/{reading.baseline_run.n:,} old"
-    return f"{verdict.metric}: {said} ({counts})"
+    return f"{metric(verdict.metric)}: {said} ({counts})"
 
 
 def sick_since(before: float | None, verdict: Verdict, now: float) -> float | None:
@@ -117,4 +118,4 @@ def row_word(outcome: Outcome) -> str:
             return ""
         case _:
             word, _, detail = (outcome.code or outcome.end).partition(" ")
-            return f"{word}: {detail}" if detail else word
+            return f"{word}: {metric(detail)}" if detail else word

@@ -7,16 +7,22 @@ from soc_deploy_mcp.core.ids import Slug
 from soc_deploy_mcp.core.plan import Plan
 from soc_deploy_mcp.core.platform import Observation
 
-NAMES = {"errors": "Error rate vs baseline", "latency": "Latency vs baseline"}
+NAMES = {
+    "errors": "Error rate vs baseline",
+    "latency": "Latency vs baseline",
+    "synthetic_errors": "Error rate of our probes vs baseline",
+    "synthetic_latency": "Latency of our probes vs baseline",
+}
 
 
 def health_rows(plan: Plan, figures: Figures, seen: Observation | None, slug: Slug) -> tuple[HealthRow, ...]:
     """Response Time, Error Rate, CPU Usage, Memory Usage of one release; then its instances."""
     checks = plan.settings.health_checks
-    p95 = figures.p95_ms
+    p95, response, errors = figures.p95_ms, checks.response_time, checks.error_rate
+    who = " (our probes)" if figures.probes else ""  # nobody else came: these are not what users met
     return (
-        _row("Response Time", checks.response_time.target, p95, checks.response_time.bound_s * 1000, "{:.0f}ms"),
-        _row("Error Rate", checks.error_rate.target, figures.error_rate, checks.error_rate.bound, "{:.2%}"),
+        _row("Response Time", response.target, p95, response.bound_s * 1000, f"{{:.0f}}ms{who}"),
+        _row("Error Rate", errors.target, figures.error_rate, errors.bound, f"{{:.2%}}{who}"),
         _row("CPU Usage", checks.cpu.target, figures.cpu, checks.cpu.bound, "{:.0%}"),
         _row("Memory Usage", checks.memory.target, figures.memory, checks.memory.bound, "{:.0%}"),
         *_instances(plan, seen, slug),

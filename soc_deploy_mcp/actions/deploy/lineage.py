@@ -13,6 +13,8 @@ from soc_deploy_mcp.core.release import Release
 
 # Class of a migration that nobody can go back across without accepting it by name.
 RISKY = frozenset({"contract", "irreversible"})
+NEVER_STABLE = "was never stable"
+FIRST = "first release, nothing to return to"
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,24 +113,20 @@ def previous_stable(lineage: Lineage, active: Slug | None, retrievable: Retrieva
             why = f"{life.release.version}: the last stable release before the active one, artifact present"
             return WayBack(release=life.release, why=why, candidates=tuple(candidates))
     others = [c for c in candidates if c.slug != active]
-    why = "first release, nothing to return to" if not others else "no release qualifies"
+    why = "no release before it may be gone back to" if any(c.refused != NEVER_STABLE for c in others) else FIRST
     return WayBack(release=None, why=why, candidates=tuple(candidates))
 
 
 def _refused(life: Life, here: Life | None, before: int | None, retrievable: Retrievable, risk: AppliedAfter) -> str:
     if life.stable_position is None:
-        return "rule 1: was never stable"
+        return NEVER_STABLE
     if here is not None and life.release.identity == here.release.identity:
-        return "rule 2: is the active release"
+        return "is the active release"
     if life.quarantined:
-        return f"rule 3: quarantined ({life.quarantined})"
+        return f"quarantined ({life.quarantined})"
     if before is not None and life.stable_position > before:
-        return "rule 6: came after the active release"
-    if gone := retrievable(life.release):
-        return f"rule 4: {gone}"
-    if changed := risk(life):
-        return f"rule 5: {changed}"
-    return ""
+        return "came after the active release"
+    return retrievable(life.release) or risk(life)
 
 
 def named(

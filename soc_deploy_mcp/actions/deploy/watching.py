@@ -230,7 +230,7 @@ class Watcher:
             assert old is not None
             while watch.now() - watch.started_at < window:
                 await watch.pause(min(1.0, window))
-            seen = await self.world.platform.observe(self.plan.target)
+            seen = await self.carrier.heard(old.slug, 1)
             problem = router_problem(seen, {old.slug: 100}) or await self._as_users(old.slug)
             figures = await self.eyes.figures(old.slug, window)
             await self._tell_health(watch, old.version, old.slug, figures, seen, window)
@@ -244,7 +244,7 @@ class Watcher:
         for wanted in self.plan.new.spec.smoke_list:
             problem = ""
             for _ in range(3):
-                probe = await self.world.platform.probe(self.plan.target, None, wanted.path, fresh=True)
+                probe = await self.carrier.answered(None, wanted.path, tries=1)
                 problem = smoke_problem(probe, wanted, expected)
                 if not problem:
                     break

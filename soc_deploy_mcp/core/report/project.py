@@ -9,7 +9,7 @@ from soc_deploy_mcp.core.evidence import Check, CheckState
 from soc_deploy_mcp.core.ids import Instant, RunId, StepKey
 from soc_deploy_mcp.core.report.boxes import CHECKLIST, POST, box
 from soc_deploy_mcp.core.report.model import Note, Report, RollbackInfo, StepRow, StepStatus, Summary
-from soc_deploy_mcp.core.report.text import inline, one_line
+from soc_deploy_mcp.core.report.text import inline, metric, one_line
 from soc_deploy_mcp.core.times import second
 
 FOUR_CHECKS = ("Response Time", "Error Rate", "CPU Usage", "Memory Usage")
@@ -103,7 +103,8 @@ def _read(seen: _Seen, record: Record) -> None:
 def _end(seen: _Seen, step: ev.StepEnded, at: Instant) -> None:
     row = seen.rows.setdefault(step.step, _Row(step.step, step.row, at))
     row.action, row.ended, row.status = step.row, at, step.status
-    if step.note and step.status != "ok":
+    told = any(step.note in notice.text for notice in seen.notices)  # the error that ended it was told already
+    if step.note and step.status != "ok" and not told:
         seen.notices.append(Note(level="warning", text=one_line(f"{step.row}: {step.note}", 400)))
 
 
@@ -113,14 +114,24 @@ def _said(said: ev.Payload | None) -> Iterable[Note]:
             shown = f"{inline(text, 200)} (untrusted)" if untrusted else one_line(text, 400)
             yield Note(level=level, text=shown)
         case ev.ErrorSeen(code=code, what=what, why=why, try_=try_):
-            more = "".join(f" {part}" for part in (why, f"Try: {try_}" if try_ else "") if part)
-            yield Note(level="warning", text=one_line(f"{code}: {what}{more}", 600))
+            yield Note(level="warning", text=one_line(_sentences(f"{code}: {what}", why, _try(try_)), 600))
         case ev.Downtime(seconds=seconds):
             yield Note(level="note", text=f"downtime {seconds:.1f} s, measured at the entry")
         case ev.Impact() as impact if impact.requests_new or impact.lost:
             yield Note(level="note", text=_impact(impact))
         case ev.Recorded(what="incident", path=path):
             yield Note(level="note", text=f"incident report: {path}")
+
+
+def _sentences(*parts: str) -> str:
+    """Parts that stand on lines of their own elsewhere, in one line."""
+    said = [part.strip() for part in parts if part.strip()]
+    return " ".join(part if part.endswith((".", ":", "!", "?")) else f"{part}." for part in said[:-1]) + f" {said[-1]}"
+
+
+def _try(text: str) -> str:
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    return f"Try: {'; or: '.join(line.removeprefix('or ') for line in lines)}" if lines else ""
 
 
 def _impact(impact: ev.Impact) -> str:
@@ -189,10 +200,13 @@ def _approval(seen: _Seen) -> str | None:
 
 def _risks(seen: _Seen) -> tuple[str, ...]:
     waivers = seen.plan.plan.waivers if seen.plan else ()
-    risks = [f"{w.flag}: {w.check} waived" for w in waivers if w.flag != "--skip-security"]
+    risks = [f"{w.flag}: {_WAIVED.get(w.check, w.check)}" for w in waivers if w.flag != "--skip-security"]
     if any(w.flag == "--skip-security" for w in waivers):
         risks.insert(0, "HIGH RISK: security skipped")
     return tuple(risks)
+
+
+_WAIVED = {"g.tests": "released without evidence that the tests pass"}
 
 
 def _steps(seen: _Seen) -> Iterable[StepRow]:
@@ -246,7 +260,8 @@ def _rollback(seen: _Seen) -> RollbackInfo:
 
 
 def _went_back(seen: _Seen) -> bool:
-    return seen.state is State.ROLLED_BACK or seen.opened.request.action == "rollback"
+    """Does what runs now differ from what was asked for? Then `Previous Version` is what runs."""
+    return seen.state in (State.ROLLED_BACK, State.FAILED_NO_CHANGE) or seen.opened.request.action == "rollback"
 
 
 def _command(seen: _Seen, version: str) -> str:
@@ -259,11 +274,12 @@ def _triggered(seen: _Seen) -> str:
     if seen.back is None:
         return "No"
     back, at = seen.back
-    when = f"decided {second(at)}"
+    word, _, detail = back.code.partition(" ")
+    code, when = f"{word} {metric(detail)}".strip(), f"decided {second(at)}"
     if seen.traffic_back is None:
         affected = "no user traffic was affected" if seen.state is State.FAILED_NO_CHANGE else "not confirmed"
-        return f"Yes: {back.code}, {when}, {affected}"
-    return f"Yes: {back.code}, {when}, traffic back after {max(seen.traffic_back.seconds, 0.1):.1f} s"
+        return f"Yes: {code}, {when}, {affected}"
+    return f"Yes: {code}, {when}, traffic back after {max(seen.traffic_back.seconds, 0.1):.1f} s"
 
 
 def _unreached(seen: _Seen, check: str) -> str:
@@ -272,6 +288,8 @@ def _unreached(seen: _Seen, check: str) -> str:
         return "not applicable to a rollback"
     if seen.state is State.DRY_RUN:
         return "not run (dry run)"
+    if seen.plan is not None and seen.plan.plan.no_change and seen.state.terminal:
+        return "not run (nothing to change)"
     return "not reached" if seen.state.terminal else "not yet"
 
 

@@ -5,6 +5,18 @@ import re
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+|\x1b\[[0-9;]*[A-Za-z]")
 
 
+_METRICS = {
+    "synthetic_errors": "errors of our probes",
+    "synthetic_latency": "latency of our probes",
+    "latency_slo": "latency target",
+}
+
+
+def metric(name: str) -> str:
+    """A metric of the judge as people read it."""
+    return _METRICS.get(name, name)
+
+
 def one_line(text: str, limit: int) -> str:
     """Control characters and line ends become blanks; what is longer than `limit` ends with an ellipsis."""
     plain = " ".join(_CONTROL.sub(" ", text).split())

@@ -80,7 +80,7 @@ class Application:
             return None
         why = request.reason or f"rollback asked for: {render(request)}"
         await self.parts.runner.signal(holder.id, ABORT, {"reason": why}, caller.subject)
-        return await self._view(holder, joined=True)
+        return (await self._view(holder, joined=True)).model_copy(update={"undoes": True})
 
     # --- watch
 
@@ -136,15 +136,28 @@ class Application:
         self, run: str, caller: Caller, form: Literal["markdown", "json"], limit: int | None = None
     ) -> str:
         found = await self._mine(run, caller)
+        await self._whole(found.id)
         report = project(await self.parts.journal.load(found.id))
         if form == "json":
             return self.parts.redactor.text(report.model_dump_json(by_alias=True, indent=2)) + "\n"
         return self.parts.redactor.text(markdown(report, limit))
 
-    async def journal(self, run: str, caller: Caller) -> list[dict[str, Any]]:
+    async def journal(self, run: str, caller: Caller, as_is: bool = False) -> list[dict[str, Any]]:
         found = await self._mine(run, caller)
+        if not as_is:
+            await self._whole(found.id)
         records = await self.parts.journal.load(found.id)
         return [self.parts.redactor.walk(record.to_json()) for record in records]
+
+    async def _whole(self, run: RunId) -> None:
+        """What somebody changed in the journal's file is not told as if it had happened."""
+        if broken := await self.parts.journal.verify(run):
+            raise DeployError(
+                "E_JOURNAL_BROKEN",
+                f"the journal of {run} is not what was written: {broken.why}",
+                f"The chain of hashes breaks at row {broken.seq}.",
+                f"soc-deploy journal {run} --as-is",
+            )
 
     # --- control
 

@@ -117,8 +117,7 @@ def _markdown(target: Target, rows: list[dict[str, Any]], back: str | None, why:
     for row in rows:
         since = minute(row["active_since"]) if row["active_since"] else "never"
         note = row["quarantined"] or row["not_for_rollback"]
-        state = f"{row['state']} ({row['quarantined']})" if row["quarantined"] else row["state"]
         chosen = "← a rollback goes here" if row["version"] == back and not note else note
-        lines.append(f"| {row['version']} | {cell(state, 60)} | {since} | {cell(chosen, 80)} |")
-    lines += ["", f"A rollback goes to {back}: {why}." if back else f"No rollback is possible: {why}.", ""]
+        lines.append(f"| {row['version']} | {row['state']} | {since} | {cell(chosen, 80)} |")
+    lines += ["", f"A rollback goes to {why}." if back else f"No rollback is possible: {why}.", ""]
     return "\n".join(lines)

@@ -2,7 +2,7 @@
 
 from soc_deploy_mcp.core import event as ev
 from soc_deploy_mcp.core.event import Record, State
-from soc_deploy_mcp.core.report.text import one_line
+from soc_deploy_mcp.core.report.text import metric, one_line
 
 _SIGNS = {"ok": "✅", "failed": "❌", "not_run": "⏭"}
 _WORDS = {"CONTINUE": "no decision yet", "ACCEPT": "accepted"}
@@ -32,17 +32,17 @@ def _said(shape: ev.Payload) -> str:
             return f"⏳ {row}"
         case ev.StepEnded(row=row, status=status, note=note):
             return f"{_SIGNS[status]} {row}" + (f": {note}" if note and status == "failed" else "")
-        case ev.VerdictGiven(word=word, metric=metric, reason=reason, weight=weight):
-            detail = " ".join(filter(None, (metric, reason.replace("_", " "))))
+        case ev.VerdictGiven(word=word, metric=name, reason=reason, weight=weight):
+            detail = " ".join(filter(None, (metric(name), reason.replace("_", " "))))
             return f"judge at {weight} %: {_WORDS.get(word, word)}" + (f" ({detail})" if detail else "")
         case ev.GoingBack(code=code, why=why, by=by):
-            return f"⚠️ going back: {code}, {why} ({by})"
+            return f"⚠️ going back: {code.partition(' ')[0]}, {why} ({by})"
         case ev.TrafficBack(to=to, seconds=seconds):
             return f"all requests to {to} again after {seconds:.1f} s"
         case ev.Notice(text=text):
             return text
-        case ev.ErrorSeen(code=code, what=what):
-            return f"{code}: {what}"
+        case ev.ErrorSeen(code=code, what=what, try_=try_):
+            return f"{code}: {what}" + (f" Try: {try_.splitlines()[0]}" if try_ else "")
         case ev.Finished(state=state, first_line=line):
             return f"{state.value}: {line}" if line else state.value
         case _:

@@ -7,6 +7,14 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 
+def counted(text: str) -> int:
+    """A number of 1 or more."""
+    number = int(text) if text.isascii() and text.isdigit() else 0
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of 1 or more")
+    return number
+
+
 class Arguments(argparse.ArgumentParser):
     """An argparse parser that raises E_USAGE instead of printing and leaving. Abbreviations are not taken."""
 

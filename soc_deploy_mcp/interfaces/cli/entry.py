@@ -15,8 +15,9 @@ def main(argv: Sequence[str]) -> int:
     """The exit code. A DeployError becomes what, why and what to type; a traceback is never a user's."""
     from soc_deploy_mcp.core.errors import DeployError
 
-    words, options = taken_off(argv)
+    options = Options()
     try:
+        words, options = taken_off(argv)
         return _dispatch(words, options)
     except DeployError as error:
         show_error(error.to_json(), options.json)

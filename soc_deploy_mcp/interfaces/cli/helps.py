@@ -36,6 +36,8 @@ Exit codes: 0 done · 1 refused · 2 failed, users saw nothing · 3 rolled back 
 More: soc-deploy help deploy | rollback | SUBCOMMAND
 """
 
+HELP = "soc-deploy --help"
+
 # name: usage behind `soc-deploy`, then what it does
 TEXTS: dict[str, tuple[str, str]] = {
     "status": (
@@ -50,8 +52,11 @@ TEXTS: dict[str, tuple[str, str]] = {
         "The report as it stands now. It is a projection of the journal: nothing else can tick a box.",
     ),
     "journal": (
-        "journal RUN",
-        "Every row, one JSON line each, with its hash and that of the row before.",
+        "journal RUN [--as-is]",
+        (
+            "Every row, one JSON line each, with its hash and that of the row before. The chain of hashes is checked; "
+            "--as-is shows the rows of one that is broken."
+        ),
     ),
     "releases": (
         "releases prod|shop/prod [--limit N]",
@@ -103,7 +108,10 @@ TEXTS: dict[str, tuple[str, str]] = {
         "Writes an annotated soc-deploy.yaml and says what was guessed from which file.",
     ),
     "install": (
-        "install --client opencode|claude [--scope project|user] [--trust] [--dry-run] [--replace] [--check]",
+        (
+            "install --client opencode|claude [--scope project|user] [--dry-run] [--trust] [--replace] "
+            "[--command PATH] [--check]"
+        ),
         "Writes the files that make /soc-deploy work in the client, and touches no other key of them.",
     ),
     "uninstall": (
@@ -124,9 +132,20 @@ TEXTS: dict[str, tuple[str, str]] = {
     ),
 }
 
+EXAMPLES: dict[str, tuple[str, ...]] = {
+    "deploy": (
+        "soc-deploy production --action deploy --version v2.1.0 --dry-run",
+        "soc-deploy production --action deploy --version v2.1.0 --strategy canary --auto-rollback",
+    ),
+    "rollback": (
+        "soc-deploy production --action rollback",
+        "soc-deploy rollback --environment prod --version v2.0.8",
+    ),
+}
+
 
 def show(words: Sequence[str]) -> int:
-    """Help for a word; 64 for one that has none."""
+    """Help for a word. Raises E_USAGE for one that has none."""
     if not words:
         print(SUMMARY, end="")
         return 0
@@ -136,8 +155,21 @@ def show(words: Sequence[str]) -> int:
         print(f"soc-deploy {usage}\n\n{text}")
         return 0
     text = action(word)
+    if not text and not word.startswith("-"):
+        raise _nothing_on(word)
     print(text if text else SUMMARY, end="")
-    return 0 if text or word.startswith("-") else 64
+    return 0
+
+
+def _nothing_on(word: str) -> Exception:
+    from soc_deploy_mcp.core.command.flags import ACTIONS
+    from soc_deploy_mcp.core.command.suggest import nearest
+    from soc_deploy_mcp.core.errors import DeployError
+
+    near = nearest(word, [*TEXTS, *ACTIONS])
+    why = f"Did you mean {' or '.join(near)}?" if near else ""
+    tries = [f"soc-deploy help {name}" for name in near] or [HELP]
+    return DeployError("E_USAGE", f"There is no command {word!r}.", why, "\n".join(tries))
 
 
 def action(word: str) -> str:
@@ -149,4 +181,6 @@ def action(word: str) -> str:
     lines = [f"soc-deploy [target] --action {word} [flags]", ""]
     for flag in of_action(word):
         lines += [f"  {flag.usage}", f"      {flag.help}"]
+    lines += ["", "On every command: --format json, --plain (lines instead of the live view), --detach (do not follow)"]
+    lines += ["", *(f"  {line}" for line in EXAMPLES.get(word, ("Understood, and not carried out by this version.",)))]
     return "\n".join(lines) + "\n"

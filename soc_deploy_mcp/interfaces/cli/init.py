@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -25,7 +26,8 @@ def run(words: Sequence[str], options: Options) -> int:
     asked = arguments.read(words)
     project = root.find_root(Path.cwd(), os.environ)
     if (project / FILE).exists() and not asked.force:
-        raise DeployError("E_CONFIG_EXISTS", f"{project / FILE} is there already", "", "soc-deploy init --force")
+        why = "--force writes it anew: what was changed in it by hand is lost"
+        raise DeployError("E_CONFIG_EXISTS", f"{project / FILE} is there already", why, "soc-deploy init --force")
     found = detect.detect(project, detect.programs(os.environ))
     writing.write(project, FILE, template.render(found))
     guessed = list(_guessed(found))
@@ -35,7 +37,7 @@ def run(words: Sequence[str], options: Options) -> int:
     print(f"wrote {project / FILE}")
     for name, value, source in guessed:
         print(f"  {name:<8} {value}   ({source})")
-    for line in _next(found):
+    for line in _next(found, _latest(project) if found.repository else None):
         say(line)
     return 0
 
@@ -58,6 +60,28 @@ def _guessed(found: Detected) -> list[tuple[str, str, str]]:
     return rows
 
 
-def _next(found: Detected) -> list[str]:
-    first = [] if found.serve is not None else ["Next: edit soc-deploy.yaml: services.<name>.run"]
-    return [*first, "Next: soc-deploy production --action deploy --version v1.0.0"]
+def _latest(project: Path) -> str | None:
+    """The newest tag that is a version; None without one, or without git."""
+    from soc_deploy_mcp.core.errors import DeployError
+    from soc_deploy_mcp.tools.git import Reader
+
+    try:
+        tags = asyncio.run(Reader(project, os.environ).tags())
+    except DeployError:
+        return None
+    return tags[0].version if tags else None
+
+
+def _next(found: Detected, latest: str | None) -> list[str]:
+    """What to type now, in order."""
+    steps = [] if found.serve is not None else ["edit soc-deploy.yaml: services.<name>.run"]
+    if not found.repository:
+        steps.append("git init, a commit and soc-deploy init --force: only a tag can be deployed again, and tested")
+    elif latest is None:
+        steps.append("git add soc-deploy.yaml && git commit -m soc-deploy && git tag v1.0.0")
+    version = latest or "v1.0.0"
+    if found.suite is None:
+        steps.append("say how it is tested (pipeline.commands.test): staging and production ask for it")
+    steps.append(f"soc-deploy dev --action deploy --version {version}")
+    steps.append(f"soc-deploy production --action deploy --version {version} --dry-run")
+    return [f"{'     ' if number else 'Next:'} {step}" for number, step in enumerate(steps)]

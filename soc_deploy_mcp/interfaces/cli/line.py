@@ -10,6 +10,7 @@ from soc_deploy_mcp.interfaces.cli.link import Link, open_link
 from soc_deploy_mcp.interfaces.cli.options import Options
 from soc_deploy_mcp.interfaces.cli.output import hints, say, show_json
 
+ROLLED_BACK = 3
 NOT_OVER = 10
 
 
@@ -17,11 +18,14 @@ def run(words: Sequence[str], options: Options) -> int:
     link = open_link()
     try:
         view = link.call("begin", line=list(words))
-        if view["joined"]:
+        if view["undoes"]:
+            say(f"{view['id']} still deploys {view['version']}: it goes back now")
+        elif view["joined"]:
             say(f"{view['id']} does this already: following it")
         if options.detach:
             return _detached(view, options)
-        return follow_to_end(link, view["id"], options)
+        ended = follow_to_end(link, view["id"], options)
+        return 0 if view["undoes"] and ended == ROLLED_BACK else ended
     finally:
         link.close()
 

@@ -99,15 +99,17 @@ def _evidence(board: dict[str, Any], now: float) -> RenderableType:
     """One line a metric: counts of both sides, and how far each proof is."""
     from rich.table import Table
 
+    from soc_deploy_mcp.core.report.text import metric
+
     color = WORDS.get(board["word"], "yellow")
-    title = f"[{color}]{board['word']}[/] {board['metric']} {board['reason'].replace('_', ' ')}"
+    title = f"[{color}]{board['word']}[/] {metric(board['metric'])} {board['reason'].replace('_', ' ')}"
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim", title_justify="left")
     table.title = f"judge at {board['weight']} %, {now - board['since']:.0f} s: {title}"
     for name in ("metric", "new", "old", "worse", "safe"):
         table.add_column(name, justify="left" if name == "metric" else "right")
     for reading in board["readings"]:
         table.add_row(
-            reading["metric"] + ("" if reading["required"] else " [dim](watched)[/]"),
+            metric(reading["metric"]) + ("" if reading["required"] else " [dim](watched)[/]"),
             _counts(reading["canary"]),
             _counts(reading["baseline"]),
             _proof(reading["ln_worse"], reading["ln_worse_needed"], "red"),

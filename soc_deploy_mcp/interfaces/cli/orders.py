@@ -27,7 +27,8 @@ def control(verb: str, words: Sequence[str], options: Options) -> int:
         view = link.call("control", run=asked.run, verb=verb, reason=asked.reason, **more)
     finally:
         link.close()
-    return _shown(view, options, f"{verb}: {view['first_line'] or 'asked for'}")
+    over = view["ended_at"] is not None  # else `first_line` still tells of the state before the order
+    return _shown(view, options, f"{verb}: {view['first_line'] if over else 'asked for'}")
 
 
 def approve(words: Sequence[str], options: Options) -> int:

@@ -11,8 +11,9 @@ from typing import Any
 
 def show_error(error: Mapping[str, str], as_json: bool = False) -> None:
     """What happened, why, and the next command to type."""
+    error = dict(error) | {"try": _typed(error.get("try", ""))}
     if as_json:
-        print(json.dumps({"error": dict(error)}, indent=2))
+        print(json.dumps({"error": error}, indent=2))
         return
     code = error["code"]
     lines = [f"{code}  {error['what']}"]
@@ -21,6 +22,11 @@ def show_error(error: Mapping[str, str], as_json: bool = False) -> None:
     for number, line in enumerate(filter(None, error.get("try", "").splitlines())):
         lines.append(f"{'Try:' if not number else '    '} {line}")
     print("\n".join(lines), file=sys.stderr)
+
+
+def _typed(text: str) -> str:
+    """The grammar corrects `/soc-deploy …` as a chat takes it; a shell takes the same line without the stroke."""
+    return "\n".join(line.removeprefix("/") if line.startswith("/soc-deploy") else line for line in text.splitlines())
 
 
 def show_json(value: Any) -> None:

@@ -37,7 +37,10 @@ class Paths(NamedTuple):
 
     def prepare(self) -> None:
         """Make the directories, private to this user. DeployError E_HOME_UNFIT when they are not."""
-        os.makedirs(self.home, mode=0o700, exist_ok=True)
+        try:
+            os.makedirs(self.home, mode=0o700, exist_ok=True)
+        except OSError as error:
+            raise trouble("E_HOME_UNFIT", f"{self.home} cannot be made.", error.strerror or "", _OTHER_HOME) from None
         for directory in dict.fromkeys((self.run, self.supervisor, os.path.dirname(self.socket))):
             _private(directory)
         with contextlib.suppress(FileExistsError):

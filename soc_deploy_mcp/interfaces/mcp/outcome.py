@@ -41,7 +41,7 @@ class Outcome(BaseModel):
 def of_view(view: RunView, report: str, note: str = "") -> Outcome:
     """A run as it is. `report` is its report, or the running form of it."""
     lines = [_WAITS] if view.state is State.WAITING_APPROVAL else []
-    if view.first_line and view.first_line not in report:
+    if view.first_line and view.first_line not in "\n".join([*lines, report]):
         lines.append(view.first_line)
     return Outcome(
         state=view.state.value.lower(),

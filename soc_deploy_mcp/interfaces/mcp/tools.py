@@ -10,6 +10,7 @@ from pydantic import Field
 
 from soc_deploy_mcp.core.config.settings import Environment, Strategy
 from soc_deploy_mcp.core.errors import DeployError
+from soc_deploy_mcp.core.event import State
 from soc_deploy_mcp.core.redaction import Redactor
 from soc_deploy_mcp.interfaces.daemon.orders import outlive
 from soc_deploy_mcp.interfaces.doors import App, Line, RunView, Verb, Waiting
@@ -98,13 +99,14 @@ class Tools:
             view = await self._app.view(run, caller())
         else:
             view = await outlive(self._app.begin(line(), caller()))
-        view = await call.watch(view)
+        undoes, view = view.undoes, await call.watch(view)
         if view.waiting is not None and view.waiting.elicit and call.can_ask():
             asked = await call.ask(view, view.waiting)
             if isinstance(asked, InputRequiredResult):
                 return asked
             view = await call.watch(asked)
-        return await self._shown(view)
+        shown = await self._shown(view)
+        return shown.model_copy(update={"is_error": False}) if undoes and view.state is State.ROLLED_BACK else shown
 
     async def _status(self, ctx: Ctx, run_id: str | None, wait_s: float) -> CallToolResult:
         if run_id is None:

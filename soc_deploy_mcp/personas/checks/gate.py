@@ -12,7 +12,8 @@ def tests(case: Case) -> Check:
     subject = case.plan.new.artifact.commit or case.plan.new.artifact.digest
     found = case.facts.get("tests", subject)
     if not found:
-        reason = "not run (dry run)" if case.request.dry_run else f"not run ({found.reason})"
+        why = "dry run" if case.request.dry_run else f"{case.environment} does not wait for tests"
+        reason = f"not run ({found.reason if case.required else why})"
         return not_run("g.tests", case, reason)
     figures = found.data
     if figures["exit_code"] != 0 or figures["failed"]:

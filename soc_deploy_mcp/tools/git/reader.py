@@ -126,7 +126,8 @@ class Reader:
             return done.out
         said = done.last_lines(1, 300)
         if "not a git repository" in said:
-            raise DeployError("E_NO_REPOSITORY", f"{self.root} is no git repository.", "", f"git -C {self.root} init")
+            why = "A release is a commit of one, under the tag of its version."
+            raise DeployError("E_NO_REPOSITORY", f"{self.root} is no git repository.", why, f"git -C {self.root} init")
         why = f"no answer within {timeout:.0f} s" if done.timed_out else said
         raise DeployError("E_ARTIFACT", f"git {words[0]} failed in {self.root}.", why, f"git -C {self.root} status")
 

@@ -145,19 +145,29 @@ def locked(directory: Path) -> bool:
 # --- seeing
 
 
-def scan(place: Place, slug: Slug | None = None) -> list[Instance]:
-    """Every instance directory of a target, ordered by name; those of one release where it is named."""
+def scan(place: Place, slug: Slug | None = None, *, buried: bool = False) -> list[Instance]:
+    """Every instance directory of a target, ordered by name; those of one release where it is named; `buried`: those
+    that are out of sight instead."""
     try:
         names = sorted(os.listdir(place.instances))
     except OSError:
         return []
     wanted = [n for n in names if not n.startswith(".") and (slug is None or n.rpartition("-")[0] == slug)]
-    return [seen for name in wanted if (seen := read(place.instances / name)) is not None]
+    return [seen for name in wanted if (seen := read(place.instances / name, buried=buried)) is not None]
 
 
-def read(directory: Path) -> Instance | None:
-    """None where there is no order in it, or it was buried."""
-    if (directory / GONE).exists():
+def told(place: Place) -> list[Instance]:
+    """Whose output somebody may want to read: every instance, and those of a newer release that is gone again."""
+    alive = scan(place)
+    since = max((i.ordered_at for i in alive), default=0.0)
+    buried = [i for i in scan(place, buried=True) if i.ordered_at > since]
+    last = max(buried, key=lambda i: i.ordered_at).release if buried else None
+    return [*alive, *(i for i in buried if i.release == last)]
+
+
+def read(directory: Path, *, buried: bool = False) -> Instance | None:
+    """None where there is no order in it, or it was buried (`buried`: or it was not)."""
+    if (directory / GONE).exists() is not buried:
         return None
     try:
         spec: dict[str, Any] = json.loads((directory / "spec.json").read_text())

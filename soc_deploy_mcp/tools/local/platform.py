@@ -220,8 +220,8 @@ class LocalPlatform(Platform):
         return await asyncio.to_thread(releases.prune, side.place, keep, {*pinned, *routed, *used})
 
     def logs(self, target: Target, lines: int = 100) -> list[tuple[str, Slug, str]]:
-        """(instance, release, end of its output) of every instance; untrusted text."""
-        found = instances.scan(self._side(target).place)
+        """(instance, release, end of its output) of every instance, and of a newer release that failed; untrusted."""
+        found = instances.told(self._side(target).place)
         return [(i.name, i.release, instances.tail(i.directory, lines)) for i in found]
 
     async def take_down(self, target: Target, epoch: Epoch) -> None:

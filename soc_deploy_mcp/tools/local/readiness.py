@@ -12,6 +12,7 @@ from soc_deploy_mcp.core.errors import DeployError
 from soc_deploy_mcp.tools.local import http1, instances, proc
 from soc_deploy_mcp.tools.local.instances import Instance
 
+REFUSED = "connection refused"
 LOOK_S, PASS_S = 0.02, 0.05  # between two questions before the first good answer, and after it
 
 
@@ -40,9 +41,26 @@ async def wait_ready(instance: Instance, health: Health, *, fresh: bool, secrets
     raise DeployError(
         "E_START_TIMEOUT",
         f"{instance.name} was not ready after {health.start_timeout_s:g} s; last seen: {last}",
-        instances.tail(instance.directory, secrets=secrets),
-        "raise health.start_timeout_s or fix health.path in soc-deploy.yaml",
+        _output(instance, secrets),
+        _advice(last, health),
     )
+
+
+def _advice(last: str, health: Health) -> str:
+    """What to do about the last thing that was seen."""
+    if last == REFUSED:
+        return (
+            "make the application listen on the port it is given: {port} in run, or PORT with reads_port_env: true\n"
+            "raise health.start_timeout_s in soc-deploy.yaml"
+        )
+    if last.startswith("status "):
+        return f"make {health.path} answer {health.expect}, or set health.path and health.expect in soc-deploy.yaml"
+    return f"make {health.path} answer within {health.timeout_s:g} s, or raise health.timeout_s in soc-deploy.yaml"
+
+
+def _output(instance: Instance, secrets: Iterable[str]) -> str:
+    said = instances.tail(instance.directory, secrets=secrets)
+    return f"The end of its output (untrusted):\n{said}" if said else "It wrote nothing."
 
 
 def _ended(seen: Instance, fresh: bool) -> bool:
@@ -56,7 +74,7 @@ async def _problem(port: int, health: Health) -> str:
     try:
         answer = await http1.request(("127.0.0.1", port), "GET", health.path, timeout=health.timeout_s)
     except ConnectionRefusedError:
-        return "connection refused"
+        return REFUSED
     except (OSError, TimeoutError, http1.BadAnswer) as failed:
         return str(failed) or f"no answer in {health.timeout_s:g} s"
     return "" if answer.status == health.expect else f"status {answer.status}"
@@ -84,10 +102,9 @@ def _exited(instance: Instance, seen: Instance | None, secrets: Iterable[str]) -
     if status is not None and status.code is not None:
         how = f"ended with exit code {status.code}" if status.code >= 0 else f"was ended by signal {-status.code}"
     reason = status.reason if status and status.reason not in ("", "ended") else ""
-    said = instances.tail(instance.directory, secrets=secrets)
     return DeployError(
         "E_EXITED_AT_START",
         f"{instance.name} {how} while it started" + (f": {reason}" if reason else ""),
-        f"The end of its output (untrusted):\n{said}" if said else "It wrote nothing.",
+        _output(instance, secrets),
         f"less {instance.directory / 'out.log'}",
     )

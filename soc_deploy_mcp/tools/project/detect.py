@@ -34,6 +34,7 @@ class Detected:
     prepare: tuple[Argv, ...]
     health: Guess[str]
     suite: Suite | None
+    repository: bool = True  # it lies in a git repository
 
 
 def programs(environ: Mapping[str, str]) -> frozenset[str]:
@@ -46,7 +47,14 @@ def detect(root: Path, tools: Collection[str]) -> Detected:
     files = Files(root)
     python, node, go = Python(files, tools), Node(files), Go(files)
     serve, prepare = _serve(files, python, node, go)
-    return Detected(_service(root, python, node, go), serve, prepare, _health(files), find_suite(root, tools))
+    return Detected(
+        _service(root, python, node, go),
+        serve,
+        prepare,
+        _health(files),
+        find_suite(root, tools),
+        repository=any((folder / ".git").exists() for folder in (root, *root.resolve().parents)),
+    )
 
 
 def find_suite(root: Path, tools: Collection[str]) -> Suite | None:

@@ -149,6 +149,8 @@ class Python:
                 top = ("-t", ".") if self.files.has(f"{folder}/__init__.py") else ()
                 argv = (self.interpreter, "-m", "unittest", "discover", "-s", folder, *top)
                 return Suite(argv, f"{folder}/", self.prepare())
+        if beside := next(iter(sorted(self.files.root.glob("test_*.py"))), None):
+            return Suite((self.interpreter, "-m", "unittest", "discover"), beside.name, self.prepare())
         return None
 
     def _test_packages(self) -> tuple[Argv, ...]:

@@ -14,7 +14,7 @@ _WIDTH = 110  # a longer list is written one item a line
 
 _HEAD = """\
 # How soc-deploy releases this project. Written by `soc-deploy init`: look at the lines with a guess, then commit it.
-# Only `services` is required; every key and its default stands in docs/configuration.md.
+# Only `services` is required; every key and its default stands in docs/configuration.md of soc-deploy.
 schema: 1
 
 services:
@@ -45,7 +45,10 @@ def render(found: Detected) -> str:
 
 def _service(found: Detected) -> Iterator[str]:
     yield f"  {found.service.value}:{_from(found.service)}"
-    yield '    artifact: {git: ., ref: "{version}"}  # the tag of the version, from this repository'
+    if found.repository:
+        yield '    artifact: {git: ., ref: "{version}"}  # the tag of the version, from this repository'
+    else:
+        yield "    artifact: {dir: .}              # this directory as it is: no git repository has it"
     if found.prepare:
         yield "    prepare:                        # run once in the release's own directory, before it is sealed"
         for argv in found.prepare:
@@ -61,8 +64,10 @@ def _service(found: Detected) -> Iterator[str]:
     yield "    instances: 2"
     yield f"    health: {{path: {json.dumps(found.health.value)}}}{_from(found.health)}"
     yield '    # secrets: {DATABASE_URL: "file:/run/secrets/db"}  # references only; the file has mode 0600'
-    yield "    environments:"
-    yield "      prod: {instances: 3}          # any key of the service may differ on an environment"
+    yield "    environments:                   # any key of the service may differ; each one needs a port of its own"
+    yield '      dev: {listen: "127.0.0.1:8081"}'
+    yield '      staging: {listen: "127.0.0.1:8082"}'
+    yield "      prod: {instances: 3}"
 
 
 def _run(argv: Argv, comment: str) -> Iterator[str]:

@@ -4,7 +4,7 @@ numpy draws the counts; every decision is the package's own code.
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from multiprocessing import get_context
@@ -43,6 +43,7 @@ class World:
     outage: tuple[float, float, float] | None = None  # from, to, rate of errors on both
     burst: int = 1  # errors come in bursts of so many
     burst_slow: int = 1
+    probes_see: bool = True  # False: only users meet what is wrong with the new release
 
 
 @dataclass(frozen=True)
@@ -127,7 +128,7 @@ def play(case: Case, seed: int) -> Outcome:
         if index:
             state = judge.on_new_step(state, specs)
         step = StepInfo(now, stage.min_s, stage.max_s)
-        for tick in _ticks(case, stage, now, rng):
+        for tick in ticks(case, stage, now, rng):
             now = tick.at
             count = tick.canary.counts["errors"]
             bad, excess = bad + count.x, excess + count.x - count.n * case.world.errors
@@ -145,7 +146,8 @@ def play(case: Case, seed: int) -> Outcome:
     return Outcome(word.word, word.reason, word.metric, now, index, bad, excess, tuple(times), frozenset(said))
 
 
-def _ticks(case: Case, stage: Stage, start: float, rng: np.random.Generator) -> list[Tick]:
+def ticks(case: Case, stage: Stage, start: float, rng: np.random.Generator) -> Iterator[Tick]:
+    """All that a stage could bring is drawn at once; what is not looked at costs no more."""
     w, share = case.world, stage.weight / 100
     at = start + case.tick * np.arange(1, round(stage.max_s / case.tick) + 1)
     new_errors = w.errors * w.ratio if w.errors_new is None else w.errors_new
@@ -156,37 +158,36 @@ def _ticks(case: Case, stage: Stage, start: float, rng: np.random.Generator) -> 
     if w.outage:
         out = (at > w.outage[0]) & (at <= w.outage[1])
         errors = tuple(np.where(out, np.maximum(rate, w.outage[2]), rate) for rate in errors)  # type: ignore[assignment]
-    shares = (share, 1 - share)
-    arms = [_users(case, rps, errors[i], slow[i], rng) for i, rps in enumerate(w.rps * s for s in shares)]
+    drawn = [_users(case, w.rps * part, errors[i], slow[i], rng) for i, part in enumerate((share, 1 - share))]
     if case.probes:
-        probes = [_probes(case, errors[i], slow[i], rng) for i in range(2)]
-        arms = [[{**a, **b} for a, b in zip(*pair, strict=True)] for pair in zip(arms, probes, strict=True)]
-    moments = at.tolist()
-    if not stage.concurrent:
-        return [Tick(t, ArmTick(c), None) for t, c in zip(moments, arms[0], strict=True)]
-    return [Tick(t, ArmTick(c), ArmTick(b)) for t, c, b in zip(moments, arms[0], arms[1], strict=True)]
+        for i, meets in enumerate((0, 1) if w.probes_see else (1, 1)):
+            drawn[i] |= _probes(case, errors[meets], slow[meets], rng)
+    new, old = (_arms(one) for one in drawn)
+    for moment, canary, baseline in zip(at.tolist(), new, old, strict=True):
+        yield Tick(moment, canary, baseline if stage.concurrent else None)
 
 
-def _users(
-    case: Case, rps: float, errors: np.ndarray, slow: np.ndarray, rng: np.random.Generator
-) -> list[dict[str, Count]]:
+Drawn = dict[str, tuple[np.ndarray, np.ndarray]]  # by metric: requests and bad ones, tick by tick
+
+
+def _arms(drawn: Drawn) -> Iterator[ArmTick]:
+    columns = [(name, n.tolist(), x.tolist()) for name, (n, x) in drawn.items()]
+    for i in range(len(columns[0][1])):
+        yield ArmTick({name: Count(n[i], x[i]) for name, n, x in columns})
+
+
+def _users(case: Case, rps: float, errors: np.ndarray, slow: np.ndarray, rng: np.random.Generator) -> Drawn:
     n = rng.poisson(rps * case.tick, len(errors))
-    bad = _bursts(n, errors, case.world.burst, rng).tolist()
+    bad = _bursts(n, errors, case.world.burst, rng)
     late = _bursts(n, slow, case.world.burst_slow, rng)
-    very = rng.binomial(late, np.where(slow > 0.5, 1.0, 0.2)).tolist()
-    return [
-        {"errors": Count(m, x), "latency": Count(m, s), "latency_slo": Count(m, v)}
-        for m, x, s, v in zip(n.tolist(), bad, late.tolist(), very, strict=True)
-    ]
+    very = rng.binomial(late, np.where(slow > 0.5, 1.0, 0.2))
+    return {"errors": (n, bad), "latency": (n, late), "latency_slo": (n, very)}
 
 
-def _probes(case: Case, errors: np.ndarray, slow: np.ndarray, rng: np.random.Generator) -> list[dict[str, Count]]:
+def _probes(case: Case, errors: np.ndarray, slow: np.ndarray, rng: np.random.Generator) -> Drawn:
     n = np.full(len(errors), round(case.probes * case.tick))
-    bad, late = rng.binomial(n, errors).tolist(), rng.binomial(n, slow).tolist()
-    return [
-        {"synthetic_errors": Count(m, x), "synthetic_latency": Count(m, s)}
-        for m, x, s in zip(n.tolist(), bad, late, strict=True)
-    ]
+    bad, late = rng.binomial(n, errors), rng.binomial(n, slow)
+    return {"synthetic_errors": (n, bad), "synthetic_latency": (n, late)}
 
 
 def _bursts(n: np.ndarray, rate: np.ndarray, size: int, rng: np.random.Generator) -> np.ndarray:

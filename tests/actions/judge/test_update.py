@@ -2,7 +2,7 @@
 
 import json
 from dataclasses import replace
-from math import inf, nan
+from math import exp, inf, log, nan
 
 import pytest
 from hypothesis import given, settings
@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from soc_deploy_mcp.actions.deploy import judge
 from soc_deploy_mcp.actions.deploy.judge import ArmTick, Count, JudgeState, Memory, Stage, Tick, Word
+from soc_deploy_mcp.actions.deploy.judge import eprocess as e
 from tests.actions.judge.build import CANARY, EVERYBODY, MEASURED, STEP, alone, arm, healthy, play, rules, tick
 
 
@@ -91,6 +92,26 @@ def test_the_state_is_never_changed_in_place() -> None:
     kept = json.dumps(state.to_json())
     play([tick(4.0, arm(100, 50), arm(900, 40), crashes=1)], state=state)
     assert json.dumps(state.to_json()) == kept
+
+
+def test_each_test_allows_for_bursts_as_its_rules_say() -> None:
+    """REJECT, floor and guard divide by one k, both halves of ACCEPT by the other."""
+    specs = rules()
+    errors = replace(specs.metrics[0], k_reject=2.0, k_accept=3.0, base_rate=0.001)
+    specs = replace(specs, metrics=(errors, *specs.metrics[1:]))
+    state, _ = play([tick(1.0, arm(100, 5), arm(900, 9))], specs)
+    m, seen = state.metrics["errors"], (100, 5, 900, 9)
+    assert errors.theta_ok is not None
+
+    def bet(increments: list[float]) -> float:
+        return e.ln_e(e.grow(e.fresh(len(increments)), increments, 3600), 3600)
+
+    assert m.ln_relative == bet(e.compare(e.worse_ratios(1.25), 1.25, *seen, 2.0))
+    assert m.ln_floor == bet(e.alone(e.rates_above(errors.floor), 100, 5, 2.0))
+    assert m.ln_guard == bet(e.alone(e.rates_above(errors.abort_above), 100, 5, 2.0))
+    not_worse = e.ln_not_worse(e.compare(e.better_ratios(2.0), 2.0, *seen, 3.0))
+    low_enough = e.ln_low_enough(errors.theta_ok, 0.001, 100, 5, 3.0)
+    assert m.ln_safe == pytest.approx(log((exp(not_worse) + exp(low_enough)) / 2))
 
 
 # --- replay

@@ -23,6 +23,7 @@ class TestLocalPlatform(PlatformContract):
                 old=await scene.release("v1.0.0"),
                 new=await scene.release("v2.0.0"),
                 never_ready=await scene.release("v3.0.0", "unready", health={"start_timeout_s": 1}),
+                mortal=await scene.release("v4.0.0", restart="never", hold_s=1),
                 crash=crash,
                 again=scene.another,
             )

@@ -50,6 +50,15 @@ def test_prepare_makes_private_directories_and_can_be_repeated(root: Path) -> No
     assert modes == {0o700}
 
 
+def test_a_home_that_cannot_be_made_is_named(root: Path) -> None:
+    (root / "file").write_text("")
+    with pytest.raises(DeployError) as told:
+        Paths.of(f"{root}/file/home").prepare()
+    assert told.value.code == "E_HOME_UNFIT"
+    assert f"{root}/file/home" in told.value.what
+    assert "SOC_DEPLOY_HOME" in told.value.try_
+
+
 def test_a_directory_that_others_can_enter_is_refused(root: Path) -> None:
     os.mkdir(f"{root}/run", 0o700)
     os.chmod(f"{root}/run", 0o755)

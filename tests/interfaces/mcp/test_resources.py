@@ -26,8 +26,8 @@ async def test_a_run_can_be_read_as_report_events_and_plan(era: str) -> None:
 
 async def test_a_run_without_a_plan_has_none_to_read(era: str) -> None:
     class Early(FakeApp):
-        async def journal(self, run, caller):  # type: ignore[no-untyped-def]
-            return [row for row in await super().journal(run, caller) if row["kind"] != "plan"]
+        async def journal(self, run, caller, as_is=False):  # type: ignore[no-untyped-def]
+            return [row for row in await super().journal(run, caller, as_is) if row["kind"] != "plan"]
 
     async with chat(Early(), era) as it:
         run = (await it.call("soc_deploy", instruction=LINE))["run_id"]

@@ -289,7 +289,7 @@ class World:
             assert isinstance(result, Unknown)
             self.accounted |= {s: v for s, v in shown.items() if s[0] in first or s in back}
             self.gone -= back
-            self.read_before |= first
+            self.read_before |= read
             return
         assert isinstance(result, Deltas)
         self._compare(result, shown)

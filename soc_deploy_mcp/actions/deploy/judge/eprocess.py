@@ -9,7 +9,8 @@ A `Mixture` spreads its bet over alternatives and over the tick in which the tro
 half equally on the later ones, so that a late regression is found nearly as fast as an early one.
 """
 
-from collections.abc import Sequence
+from array import array
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from math import exp, inf, log, log1p
@@ -23,14 +24,18 @@ _LEAP = 50.0  # nats in one tick from which on the scale moves before the masses
 class Mixture:
     """Masses per alternative; the true ones are `mass * e**scale`. `shared` belongs to each of them."""
 
-    mass: tuple[float, ...]
+    mass: "array[float]"  # never changed in place; a third of a tuple's size, and a state holds three of them
     shared: float = 0.0  # starts since the last tick with an event: the same for every alternative
     scale: float = 0.0
     ticks: int = 0
 
 
+def masses(values: Iterable[float]) -> "array[float]":
+    return array("d", values)
+
+
 def fresh(points: int) -> Mixture:
-    return Mixture((0.0,) * points)
+    return Mixture(masses([0.0] * points))
 
 
 def start_mass(tick: int, planned: int) -> float:
@@ -55,7 +60,7 @@ def grow(mixture: Mixture, increments: Sequence[float], planned: int) -> Mixture
     begin = mixture.shared + _scaled(start_mass(tick, planned), scale)
     top = max(increments)
     leap = top if top > _LEAP else 0.0
-    mass = tuple([(m + begin) * exp(i - leap) for m, i in zip(mixture.mass, increments, strict=True)])
+    mass = masses([(m + begin) * exp(i - leap) for m, i in zip(mixture.mass, increments, strict=True)])
     scale += leap
     peak = max(mass)
     if peak > _HUGE or (peak < _TINY and scale > 0):
@@ -71,7 +76,7 @@ def rest(mixture: Mixture, planned: int) -> Mixture:
 
 def dropped(mixture: Mixture) -> Mixture:
     """The same test without what it has gathered. Less mass can only make it slower, never wrong."""
-    return Mixture((0.0,) * len(mixture.mass), 0.0, 0.0, mixture.ticks)
+    return Mixture(masses([0.0] * len(mixture.mass)), 0.0, 0.0, mixture.ticks)
 
 
 def ln_e(mixture: Mixture, planned: int) -> float:
@@ -87,13 +92,13 @@ def _scaled(mass: float, scale: float) -> float:
     return mass if scale == 0.0 else mass * exp(-scale)
 
 
-def _rescaled(mass: tuple[float, ...], peak: float, scale: float, tick: int) -> Mixture:
+def _rescaled(mass: "array[float]", peak: float, scale: float, tick: int) -> Mixture:
     if peak == 0.0:
         return Mixture(mass, 0.0, 0.0, tick)
     # The scale never goes below 0, so that a new start is never larger than it is written.
     shift = max(log(peak), -scale, -_MOST)
     factor = exp(-shift)
-    return Mixture(tuple([m * factor for m in mass]), 0.0, scale + shift, tick)
+    return Mixture(masses([m * factor for m in mass]), 0.0, scale + shift, tick)
 
 
 # --- grids of alternatives

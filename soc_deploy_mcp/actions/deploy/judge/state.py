@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from math import inf
 from typing import Any, NamedTuple
 
-from soc_deploy_mcp.actions.deploy.judge.eprocess import Mixture
+from soc_deploy_mcp.actions.deploy.judge.eprocess import Mixture, masses
 from soc_deploy_mcp.actions.deploy.judge.types import Word
 from soc_deploy_mcp.actions.deploy.judge.window import Window
 
@@ -195,4 +195,4 @@ def _mixture_json(m: Mixture) -> list[Any]:
 
 def _mixture(data: list[Any]) -> Mixture:
     mass, shared, scale, ticks = data
-    return Mixture(tuple(mass), shared, scale, ticks)
+    return Mixture(masses(mass), shared, scale, ticks)

@@ -69,7 +69,8 @@ def _config(client: str, wanted: Sequence[Key], data: bytes | None, ledger: Ledg
         for key in wanted:
             merge.take(key)
     except (Unreadable, NotPossible, Refused) as error:
-        return Step(path, "refused", data, data, str(error), tuple(known), snippet=snippet(wanted[0]))
+        why = f"not readable, {error}; mend it and install again" if isinstance(error, Unreadable) else str(error)
+        return Step(path, "refused", data, data, why, tuple(known), snippet=snippet(wanted))
     after = merge.text.encode()
     made = blank if data is None else ledger.blanks.get(path)
     if data is None:
@@ -98,6 +99,8 @@ class _Merge:
 
     def take(self, key: Key) -> None:
         """Refused for an entry of somebody else."""
+        if key.choice and self._is_one_word(key):
+            return
         entry = next((each for each in self.entries if each.keys == key.keys), None)
         now = edit.value_at(self.text, key.form, key.keys)
         if now == _meaning(key.value):
@@ -112,6 +115,14 @@ class _Merge:
             self.replaced.append(".".join(key.keys))
         others = [each for each in self.entries if each.keys != key.keys]
         self.entries = [*others, WroteKey(self.client, key.path, key.keys, key.value, undo)]
+
+    def _is_one_word(self, key: Key) -> bool:
+        """OpenCode takes `"permission": "ask"` for all tools: whoever wrote that has chosen."""
+        top = key.keys[:1]
+        if not isinstance(edit.value_at(self.text, key.form, top), str):
+            return False
+        self.kept = list(dict.fromkeys((*self.kept, *top)))
+        return True
 
     def _may_update(self, key: Key, now: Meaning | None, entry: WroteKey | None) -> bool:
         """Of a value that is not what we last wrote here: perhaps a colleague installed it."""

@@ -68,6 +68,7 @@ def _carried(site: Site, client: Client, where: Place, wish: Wish, decide: Decid
         steps = decide(changes, _disk(site, client, changes, known), known)
         result = Result(client, steps)
         if result.refused:
+            result.steps = [step.skipped for step in steps]
             result.notes = [f"Nothing was changed for {client.title}."]
         elif not wish.dry_run:
             carry(site, client.name, steps, known)

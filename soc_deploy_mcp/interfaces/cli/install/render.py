@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Sequence
 
-from soc_deploy_mcp.interfaces.cli.install import marker
+from soc_deploy_mcp.interfaces.cli.install import edit, marker
 from soc_deploy_mcp.interfaces.cli.install.changes import Change, File, Json, Key, Keys
 from soc_deploy_mcp.interfaces.cli.install.clients import CLAUDE, OPENCODE, READING, WRITING, Client
 from soc_deploy_mcp.interfaces.cli.install.source import Texts
@@ -48,12 +47,12 @@ def argv_of(entry: Json) -> tuple[str, ...]:
     return tuple(words[:-1]) if ours and words[-1] == "serve" else ()
 
 
-def snippet(key: Key) -> str:
-    """What to paste, for a file that we leave alone."""
-    value: Json = key.value
-    for name in reversed(key.keys):
-        value = {name: value}
-    return json.dumps(value, indent=2, ensure_ascii=False)
+def snippet(keys: Sequence[Key]) -> str:
+    """What to paste, for a file that we leave alone: all keys, so that nothing is allowed by being left out."""
+    text = "{}"
+    for key in keys:
+        text = edit.set_key(text, key.form, key.keys, key.value).text
+    return text
 
 
 def _opencode(argv: Sequence[str], trust: bool) -> dict[Keys, Json]:

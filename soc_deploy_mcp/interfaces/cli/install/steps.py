@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from soc_deploy_mcp.interfaces.cli.install.changes import Refused
 from soc_deploy_mcp.interfaces.cli.install.ledger import Entry
 
-Word = Literal["wrote", "merged", "unchanged", "kept", "refused", "removed", "restored"]
+Word = Literal["wrote", "merged", "unchanged", "kept", "refused", "skipped", "removed", "restored"]
 Disk = Mapping[str, bytes | None]  # by path; None: no such file
 
 
@@ -25,6 +25,11 @@ class Step:
     blank: str | None = None  # likewise: the text with which we made the file
     backup: str = ""  # the name under which `before` is kept
     snippet: str = ""  # what to paste into a file that is left alone
+
+    @property
+    def skipped(self) -> Step:
+        """The same file when another one of the client was refused: all or none."""
+        return self if self.after == self.before else replace(self, word="skipped", after=self.before, why="")
 
 
 def text_of(data: bytes) -> str:

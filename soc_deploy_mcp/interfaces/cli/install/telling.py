@@ -62,7 +62,7 @@ def diff(site: Site, step: Step) -> str:
 
 
 def _lines(site: Site, result: Result, *, dry_run: bool) -> Iterator[str]:
-    yield f"{result.client.title} ({site.scope}, {site.base})"
+    yield f"{result.client.title} ({site.scope}, {site.base})" + (": nothing is written" if dry_run else "")
     for step in result.steps:
         yield f"  {step.word:<9}  {site.shown(step.path)}" + (f" ({step.why})" if step.why else "")
         if dry_run and step.before != step.after:

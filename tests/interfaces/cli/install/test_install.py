@@ -45,6 +45,7 @@ def test_a_dry_run_shows_the_difference_and_writes_nothing(sites: Sites) -> None
     assert sites.run("install --client opencode --dry-run") == 0
     assert '+  "mcp": {' in sites.said
     assert f"+++ {COMMAND}" in sites.said
+    assert "nothing is written" in sites.said
     assert tree(sites.project) == before
 
 
@@ -142,11 +143,33 @@ def test_a_permission_that_the_user_chose_stays(sites: Sites) -> None:
     assert sites.config("opencode.json") == {"permission": {"soc-deploy_status": "deny"}}
 
 
-def test_a_permission_for_everything_is_not_ours_to_change(sites: Sites) -> None:
-    sites.write("opencode.json", '{"permission": "ask"}')
+@pytest.mark.parametrize("word", ["ask", "allow", "deny"])
+def test_a_permission_for_everything_is_not_ours_to_change(sites: Sites, word: str) -> None:
+    before = f'{{"permission": "{word}"}}'
+    sites.write("opencode.json", before)
+    assert sites.run("install --client opencode --trust --replace") == 0
+    assert "(as you have it: permission)" in sites.said
+    assert sites.config("opencode.json")["permission"] == word
+    assert sites.config("opencode.json")["mcp"]["soc-deploy"]["enabled"]
+    sites.run("uninstall --client opencode")
+    assert sites.read("opencode.json") == before
+
+
+def test_where_one_file_is_refused_the_others_are_not_said_to_be_written(sites: Sites) -> None:
+    sites.write("opencode.json", '{"mcp": []}')
     assert sites.run("install --client opencode") == 1
-    assert "permission is no object" in sites.said
-    assert sites.read("opencode.json") == '{"permission": "ask"}'
+    assert "mcp is no object" in sites.said
+    assert sites.outcomes("install --client opencode") == {"opencode.json": "refused", COMMAND: "skipped"}
+    assert not (sites.project / COMMAND).exists()
+
+
+def test_what_is_to_be_pasted_lets_nothing_through_unasked(sites: Sites) -> None:
+    sites.run("install --client opencode")
+    wanted = sites.config("opencode.json")
+    sites.write("opencode.json", "{")
+    sites.run("install --client opencode", as_json=True)
+    (row, _) = json.loads(sites.said)["clients"][0]["files"]
+    assert json.loads(row["snippet"]) == {name: wanted[name] for name in ("mcp", "permission")}
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,82 @@
+"""Rollouts in the recording fake world, for the rules: told in one line, looked at moment by moment."""
+
+import asyncio
+from collections.abc import Callable, Iterable
+from math import ceil
+from pathlib import Path
+from typing import Any
+
+from soc_deploy_mcp.core.event import Moved, Payload, payload
+from soc_deploy_mcp.core.ids import Slug
+from tests.actions.deploy.kills import SHORT_S, Kill, People, Played, Reach, fresh, play
+from tests.actions.deploy.scene import Scene
+from tests.engine.virtual import VirtualClock, run_virtual
+from tests.fakes.recording import Moment, RecordingPlatform
+
+Setting = Callable[[Scene], None]
+
+
+def told(
+    path: Path,
+    people: People | None = None,
+    *,
+    kills: Iterable[Kill] = (),
+    gap_s: float = SHORT_S,
+    setting: Setting = lambda scene: None,
+    **how: Any,
+) -> Played:
+    """One run to its end. `setting` changes the scene before the old release serves."""
+
+    async def main() -> Played:
+        scene = Scene(recording(), fresh(path, len(list(path.iterdir()))), **how)
+        setting(scene)
+        return await play(scene, people, tuple(kills), gap_s)
+
+    return run_virtual(main())
+
+
+def recording() -> RecordingPlatform:
+    return RecordingPlatform(VirtualClock(asyncio.get_running_loop()))
+
+
+def platform(told: Played) -> RecordingPlatform:
+    found = told.world.platform
+    assert isinstance(found, RecordingPlatform)
+    return found
+
+
+def moments(told: Played) -> list[Moment]:
+    """Of the rollout itself; how the old release came to serve is left out."""
+    before = next(i for i, m in enumerate(platform(told).moments) if m.verb == "shift")
+    return platform(told).moments[before + 1 :]
+
+
+def shares(told: Played) -> list[int]:
+    """The weight of the new release after each write, in order."""
+    return [m.weight(told.world.new.slug) for m in moments(told) if m.verb != "probe"]
+
+
+def needed(weight: int, instances: int) -> int:
+    """I1: ready instances without which a release may not have so much weight."""
+    return max(1, ceil(weight * instances / 100)) if weight else 0
+
+
+def facts(told: Played) -> list[Payload]:
+    return [payload(record) for record in told.records]
+
+
+def pauses(told: Played) -> list[str]:
+    return [f.reason for f in facts(told) if isinstance(f, Moved) and f.state == "PAUSED"]
+
+
+def meets(share: int) -> Callable[[Reach], bool]:
+    """Does the new release have this share of the users?"""
+    return lambda reach: reach.world.platform.weights.get(reach.world.new.slug) == share
+
+
+async def when(reach: Reach, true: Callable[[Reach], bool]) -> bool:
+    return await reach.until(lambda run: true(reach))
+
+
+def only(slug: Slug) -> dict[Slug, int]:
+    return {slug: 100}

@@ -1,0 +1,85 @@
+"""The router's changes when others write too: read again, decide again."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from soc_deploy_mcp.core.errors import DeployError
+from soc_deploy_mcp.core.ids import Epoch, Slug
+from soc_deploy_mcp.tools.local.guard_client import Conflict, GuardDown, Status
+from soc_deploy_mcp.tools.local.layout import Place
+from soc_deploy_mcp.tools.local.router import OFF, Router
+from soc_deploy_mcp.tools.local.state import RouterState, shifted
+from tests.tools.local.builders import NEW, OLD, serving
+
+FIRST = Epoch(1)
+
+
+class Contested:
+    """A guard behind which others write: each of `theirs` gets in before one write of ours."""
+
+    def __init__(self, *theirs: RouterState) -> None:
+        self.state, self.seq, self.theirs = serving(95, 5), 1, list(theirs)
+        self.tried: list[RouterState] = []
+
+    async def status(self, within_s: float = 1.0) -> Status:
+        return Status(FIRST, self.seq, f"1.{self.seq}", self.state, written=True, timer=None, fired_at=None)
+
+    async def apply(self, seen: Status, epoch: Epoch, *, state: RouterState, **_: Any) -> None:
+        self.tried.append(state)
+        if self.theirs:
+            self.state, self.seq = self.theirs.pop(0), self.seq + 1
+        if seen.seq != self.seq:
+            raise Conflict
+        self.state, self.seq = state, self.seq + 1
+
+
+@pytest.fixture
+def router(tmp_path: Path) -> Router:
+    place = Place(tmp_path, tmp_path / "target")
+    place.make()
+    return Router(place)
+
+
+async def change(router: Router, guard: Any) -> list[dict[Slug, int]]:
+    """Everybody to the old release; the weights that were decided on, each time."""
+    router.guard, found = guard, []
+
+    def decide(state: RouterState) -> RouterState:
+        found.append(dict(state.routes.weights))
+        return shifted(state, {OLD: 100})
+
+    await router._change(FIRST, decide, OFF, confirm=False)
+    return found
+
+
+async def test_r15_a_conflict_is_read_again_and_decided_again(router: Router) -> None:
+    """R15: no write from a stale cache: what others wrote meanwhile is what the next decision looks at."""
+    guard = Contested(serving(90, 10), serving(80, 20))
+    assert await change(router, guard) == [{OLD: 95, NEW: 5}, {OLD: 90, NEW: 10}, {OLD: 80, NEW: 20}]
+    assert guard.state.routes.weights == {OLD: 100}
+
+
+async def test_r15_many_conflicts_end_in_words_and_not_in_a_write(router: Router) -> None:
+    theirs = [serving(100 - n, n) for n in range(1, 99)]
+    guard = Contested(*theirs)
+    with pytest.raises(DeployError) as caught:
+        await change(router, guard)
+    assert caught.value.code == "E_ROUTER_DOWN"
+    assert guard.state in theirs
+
+
+async def test_a_guard_that_is_just_started_again_is_written_to_when_it_is_back(router: Router) -> None:
+    class Gone(Contested):
+        gone = 2
+
+        async def apply(self, seen: Status, epoch: Epoch, *, state: RouterState, **more: Any) -> None:
+            if self.gone:
+                self.gone -= 1
+                raise GuardDown
+            await super().apply(seen, epoch, state=state, **more)
+
+    guard = Gone()
+    await change(router, guard)
+    assert guard.state.routes.weights == {OLD: 100}
