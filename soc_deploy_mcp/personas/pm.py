@@ -100,7 +100,7 @@ class PmAgent:
         serving = _serving(plan, records)
         return (
             await self._monitoring(plan, serving),
-            self._error_log(plan),
+            self._error_log(plan, serving),
             self._runbook(plan, serving, records),
             _open(
                 "post.review", "Post-deploy review scheduled", "not scheduled: no channel for reviews in this version"
@@ -139,13 +139,16 @@ class PmAgent:
         except (SourceDown, BadQuery):
             return False
 
-    def _error_log(self, plan: Plan) -> Check:
+    def _error_log(self, plan: Plan, serving: Release | None) -> Check:
+        """Ticked for a release that serves and wrote something; of one that failed, silence is no good sign."""
         title = "Error logs checked"
         texts = [text for _, release, text in self.desk.logs(plan.target, LOG_LINES) if release == plan.new.slug]
         if not texts:
             return _open("post.logs", title, f"no log of {plan.new.version} is there")
         lines = [line for text in texts for line in text.splitlines()]
         errors = [line for line in lines if ERROR_LINE.search(line)]
+        if not lines:
+            return _open("post.logs", title, f"{plan.new.version} wrote nothing")
         figure = f"{len(errors)} error lines in the last {len(lines)} lines of {plan.new.version}"
         seen = self._seen("error_log", plan.new.version, "instance output", ERROR_LINE.pattern, figure)
         if errors:
@@ -153,6 +156,8 @@ class PmAgent:
             return Check(
                 id="post.logs", title=title, state=CheckState.FAILED, reason=reason, evidence=(seen.id,), required=False
             )
+        if serving is None or serving.slug != plan.new.slug:
+            return _open("post.logs", title, f"{figure}, which does not serve: soc-deploy logs {plan.target.name}")
         return passed("post.logs", title, seen, figure)
 
     def _runbook(self, plan: Plan, serving: Release | None, records: Sequence[Record]) -> Check:

@@ -1,7 +1,11 @@
 """What a plan's hash covers: everything that was planned, and nothing that moves by itself."""
 
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
+from pathlib import Path as File
 from typing import Any
 
 import pytest
@@ -77,6 +81,34 @@ def test_a_change_of_any_value_changes_the_hash() -> None:
     assert fixed == {"kind", "platform", "runtime", "on_conflict", len(PLAN.settings.deploy.canary.steps) - 1}
 
 
+def shorter(value: Any, path: Path = ()) -> Iterator[Path]:
+    """Where one element of a list, or one key of a mapping, could be left out."""
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, each in items:
+        yield (*path, key)
+        yield from shorter(each, (*path, key))
+
+
+def test_whatever_is_left_out_of_a_plan_changes_the_hash_or_is_said_anew() -> None:
+    """A key with its default value may be left out: then the plan that is read back is the same, and so is its hash."""
+    dropped = 0
+    for path in shorter(PLAN.to_json()):
+        if path[0] == "advice":
+            continue
+        data = json.loads(json.dumps(PLAN.to_json()))
+        place = data
+        for key in path[:-1]:
+            place = place[key]
+        del place[path[-1]]
+        try:
+            other = Plan.from_json(data)
+        except ValidationError:
+            continue
+        dropped += other != PLAN
+        assert (other.hash == PLAN.hash) is (other == PLAN), path
+    assert dropped > 10
+
+
 def test_no_field_is_left_out_but_the_advice() -> None:
     assert {path[0] for path in COVERED} == set(Plan.model_fields) - {"advice"}
 
@@ -107,6 +139,41 @@ def test_what_was_estimated_moves_with_the_traffic_and_is_not_approved(advice: A
 
 def test_a_plan_read_back_from_the_journal_has_the_hash_it_was_written_with() -> None:
     assert Plan.from_json(json.loads(json.dumps(PLAN.to_json()))).hash == PLAN.hash
+
+
+def turned(value: Any) -> Any:
+    """The same data with the keys of every mapping in another order."""
+    if isinstance(value, dict):
+        return {key: turned(each) for key, each in reversed(value.items())}
+    return [turned(each) for each in value] if isinstance(value, list) else value
+
+
+def test_the_order_of_keys_in_a_file_is_no_part_of_the_plan() -> None:
+    assert Plan.from_json(turned(PLAN.to_json())).hash == PLAN.hash
+
+
+HASHES = """
+import json
+from soc_deploy_mcp.core.config import STRATEGIES
+from tests.actions.deploy.test_strategies import DATA, EXPAND, context, steps
+from tests.core.test_plan import PLAN
+made = [PLAN.model_copy(update={"steps": steps(s, context(5, migrations=(EXPAND, DATA)))}) for s in STRATEGIES]
+print(json.dumps([PLAN.hash, *(plan.hash for plan in made)]))
+"""
+
+
+def test_every_process_makes_the_same_hash_of_the_same_plan() -> None:
+    """Whatever order its sets and mappings happen to have: an approval is given in one process and used in another."""
+    root = File(__file__).parents[2]
+    said = set()
+    for seed in ("0", "1", "4711"):
+        environ = os.environ | {"PYTHONHASHSEED": seed, "PYTHONPATH": str(root)}
+        command = [sys.executable, "-c", HASHES]
+        done = subprocess.run(command, env=environ, cwd=root, capture_output=True, text=True, check=True)
+        said.add(done.stdout)
+    (hashes,) = said
+    assert json.loads(hashes)[0] == PLAN.hash
+    assert len(set(json.loads(hashes))) == 5
 
 
 def test_the_order_of_steps_is_part_of_the_plan() -> None:

@@ -179,7 +179,7 @@ class Stage:
         """No older owner wrote after a newer one; on the way back the new release never gained a share."""
         epochs = [routed.epoch for routed in ran.routes]
         assert epochs == sorted(epochs), about
-        decided = [row.at for row in ran.rows if row.payload.get("type") == "going_back"]
+        decided = [row.at for row in ran.rows if row.key == "back/decided"]
         shares = [_share(routed, slug(ran.new)) for routed in ran.routes if decided and routed.at > decided[0]]
         assert shares == sorted(shares, reverse=True), about
 

@@ -64,7 +64,7 @@ def moments(rows: Sequence[Row], new: str, old: str, fate: Fate) -> list[Moment]
     for row in rows:
         uncertain = counted.undecided(fate) and not taken_back
         counted.add(row)
-        taken_back |= row.name == "emitted back/decided"
+        taken_back |= row.key == "back/decided"
         if row.kind not in _PASSING and "#" not in row.name and (taken_back or not uncertain):
             found.setdefault(row.name, counted.moment(row.name))
     return list(found.values())

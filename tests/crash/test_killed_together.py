@@ -59,9 +59,9 @@ def test_a_new_instance_that_dies_under_the_judges_eyes_is_a_crash(
     """Nobody can tell such a kill from a defect of the release. Users are back with the old one."""
     with stage(versions, home, tmp_path) as here:
         words = deploying(GOOD[1], "--strategy", strategy, "--auto-rollback")
-        strikes = [Strike(f"observed {SHIFTS[strategy]}", ("new instance",)), Strike("emitted back/decided")]
+        strikes = [Strike(f"observed {SHIFTS[strategy]}", ("new instance",)), Strike("decided back/decided")]
         ran = here.carry(words, GOOD[1], strikes)
         here.assert_ended(ran, State.ROLLED_BACK)
-        decided = next(row for row in ran.rows if row.name == "emitted back/decided")
-        assert decided.payload["code"] == "CRASH"
+        decided = next(row for row in ran.rows if row.key == "back/decided")
+        assert decided.payload["code"] == "CRASH", decided
         here.users.check()

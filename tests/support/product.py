@@ -99,6 +99,8 @@ class Product:
     home: Path
     port: int = field(default_factory=free_port)
     more: dict[str, str] = field(default_factory=dict)  # environment variables besides the usual ones
+    inside: tuple[str, ...] = ()  # words before each command
+    python: str = sys.executable
 
     @property
     def entry(self) -> str:
@@ -124,7 +126,7 @@ class Product:
         return {**plain, "SOC_DEPLOY_HOME": str(self.home), **self.more}
 
     def argv(self, *words: str) -> list[str]:
-        return [sys.executable, "-P", "-m", "soc_deploy_mcp", *words]
+        return [*self.inside, self.python, "-P", "-m", "soc_deploy_mcp", *words]
 
     def do(self, *words: str, within_s: float = WITHIN_S, cwd: Path | None = None) -> Done:
         """Run a command to its end. No terminal, nobody at stdin."""

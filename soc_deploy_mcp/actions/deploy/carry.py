@@ -125,13 +125,15 @@ class Carrier:
         lease = self.plan.settings.deploy.lease_s if dead_man and unproven else None
 
         async def run(attempt: Attempt) -> Json:
+            spare = await self._spare() if unproven else None
+            timed = lease if spare is not None else None  # nor are users returned to a release that answers nobody
             seen = await self.world.platform.shift(
                 self.target,
                 weights,
                 attempt.epoch,
-                fallback=self.weights(0) if lease else None,
-                lease_s=lease,
-                spill_to=await self._spare() if unproven else None,
+                fallback=self.weights(0) if timed else None,
+                lease_s=timed,
+                spill_to=spare,
             )
             return {"weights": dict(seen.weights or {}), "applied": seen.applied}
 

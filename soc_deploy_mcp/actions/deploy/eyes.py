@@ -46,6 +46,7 @@ class PlatformEyes:
 
     async def measure(self) -> Measured:
         assert self.plan.old is not None
+        await self._count_exits(await self._observe())  # what ends from here on is an end with users
         labels = self.platform.labels(self.plan.old.slug)
         for _ in range(int(LEAST_HISTORY_S * 4)):
             seen = await recent(self.source, self.queries, labels, self.clock.wall(), LEAST_HISTORY_S)
@@ -67,7 +68,7 @@ class PlatformEyes:
     async def open(self, measured: Measured, *, synthetic: bool, state: Any | None) -> None:
         self.measured, self.synthetic = measured, synthetic
         kept = state or {}
-        self._ended = dict(kept.get("ended", {}))
+        self._ended = dict(kept.get("ended", self._ended))
         edge = kept.get("edge") or await self._made_by_router()
         self._edge = (edge[0], edge[1]) if edge else None
         arms = {NEW: self._arm(self.plan.new), **({OLD: self._arm(self.plan.old)} if self.plan.old else {})}
@@ -82,7 +83,8 @@ class PlatformEyes:
         if not kept:
             with suppress(SourceDown):  # the first read that works is the snapshot then; until it nothing is counted
                 await self.counter.snapshot(self.clock.wall())
-            await self._count_exits(await self._observe())
+            if not self._ended:
+                await self._count_exits(await self._observe())
         if synthetic:
             self.probing.start([r.slug for r in self._probed()])
 

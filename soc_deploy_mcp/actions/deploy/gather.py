@@ -41,6 +41,7 @@ async def gather(request: Request, settings: Settings, target: Target, readers: 
         history=history,
         traffic=traffic,
         hot=False,
+        old_down=old is not None and not same and seen.weights is not None and seen.ready(old.slug) == 0,
         checksums=await readers.migrations(target, new),
         gone=await gone(history, target, readers),
         evidence=tuple(evidence),

@@ -16,7 +16,7 @@ HOT_BACK_S = 5.0
 
 def plan(request: Request, seen: Gathered, power: tuple[StepPower, ...] = ()) -> Plan:
     """The frozen plan of a deploy. Raises E_MIGRATION_CHANGED, E_VALUE (recreate that must be accepted by name)."""
-    strategy = request.strategy or DEFAULT
+    strategy = carried(request.strategy or DEFAULT, seen)
     deploy = seen.settings.deploy
     if changed := mig.changed(seen.new.spec.migrations, seen.history.applied, seen.checksums):
         raise DeployError(
@@ -50,13 +50,19 @@ def plan(request: Request, seen: Gathered, power: tuple[StepPower, ...] = ()) ->
         reason=request.reason,
         advice=Advice(
             power=power,
-            risks=risks(seen, strategy),
+            risks=risks(seen, strategy, request.strategy or DEFAULT),
             duration_s=duration(made),
             downtime_s=sum(OP_S for _ in made) if strategy == "recreate" and seen.old else None,
             back_s=back_estimate(seen),
             back_basis="measured on this target" if seen.history.back_s else "one router write and its confirmation",
         ),
     )
+
+
+def carried(asked: Strategy, seen: Gathered) -> Strategy:
+    """R4: who answers nobody does not stop the fix. No share of the users can be left with such a release, so the new
+    one gets all of them at once, behind its smoke tests."""
+    return "blue-green" if seen.old_down and asked in ("canary", "rolling") else asked
 
 
 def way_back(seen: Gathered) -> WayBack:
@@ -70,7 +76,8 @@ def way_back(seen: Gathered) -> WayBack:
         )
     life = seen.history.lineage.lives.get(seen.old.slug)
     known = "stable" if life and life.became_stable is not None else "serving, never marked stable"
-    return WayBack(release=seen.old, why=f"{seen.old.version}: {known}, running, stays hot until the end")
+    now = "answers nobody now" if seen.old_down else "running, stays hot until the end"
+    return WayBack(release=seen.old, why=f"{seen.old.version}: {known}, {now}")
 
 
 def waivers(request: Request) -> tuple[Waiver, ...]:
@@ -78,9 +85,12 @@ def waivers(request: Request) -> tuple[Waiver, ...]:
     return tuple(Waiver(check=check, flag=flag) for check, flag, given in typed if given)
 
 
-def risks(seen: Gathered, strategy: Strategy) -> tuple[str, ...]:
+def risks(seen: Gathered, strategy: Strategy, asked: Strategy) -> tuple[str, ...]:
     """What somebody who approves should know."""
     found = list(seen.warnings)
+    if strategy != asked and seen.old is not None:
+        everybody = f"{seen.new.version} gets everybody at once ({strategy} instead of {asked})"
+        found.append(f"{seen.old.version} answers nobody: {everybody}, and there is nobody to go back to")
     spec = seen.new.spec
     if strategy == "recreate" and seen.old is not None:
         found.append(f"DOWNTIME: requests wait up to {spec.hold_s:g} s, then they get 503 until the new release is up")

@@ -81,6 +81,7 @@ class Gathered:
     history: History
     traffic: Traffic
     hot: bool  # rollback: instances of `new` are still ready
+    old_down: bool = False  # deploy: `old` has users' requests, and the router says that nobody answers them
     checksums: dict[str, str] = field(default_factory=dict)
     gone: dict[str, str] = field(default_factory=dict)  # slug -> why its files cannot be had
     evidence: tuple[Evidence, ...] = ()

@@ -42,6 +42,7 @@ class Application:
         assert request.environment is not None  # the grammar demands it for both actions
         spec = config.settings(target.service, request.environment).spec
         refuse_secrets(target.service, spec, self.parts.redactor)
+        self.parts.secrets.know(spec.secrets.values())  # before the first row: a reason may quote one
         if joined := await self._undoing(request, target, caller):
             return joined
         run_id = RunId(f"run_{self.parts.new_id()}")

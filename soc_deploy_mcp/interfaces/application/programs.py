@@ -81,6 +81,8 @@ class Programs:
             plan = next(p.plan for r in reversed(seen) if isinstance(p := payload(r), PlanMade))
             opened = payload(seen[0])
             assert isinstance(opened, RunOpened)
+            for release in filter(None, (plan.new, plan.old)):  # after a restart nobody has resolved them yet
+                self.parts.secrets.know(release.spec.secrets.values())
             async with self.parts.watched(plan.target):
                 try:
                     await carry_out(ctx, plan, self._world(run, plan, several=opened.several))

@@ -46,6 +46,8 @@ def _log(parts: Parts, run: Run, report: Report) -> None:
     path = parts.home / "deployments.jsonl"
     kept = [LogLine.from_json(json.loads(text)) for text in path.read_text().splitlines()] if path.exists() else []
     lines = [each for each in kept if each.run != run.id]
+    if report.summary.plan_hash is None and lines == kept:
+        return  # nothing was planned, so nothing was deployed
     if report.summary.plan_hash is not None:
         lines.append(deployments.line(report, run.project, run.service))
     writing.write(parts.home, path.name, "".join(json.dumps(each.to_json()) + "\n" for each in lines))

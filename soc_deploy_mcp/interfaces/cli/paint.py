@@ -28,6 +28,8 @@ def report(text: str) -> None:
             console.print(table)
             table = None
         console.print(_line(line))
+    if table is not None:
+        console.print(table)
 
 
 def _line(line: str) -> str:

@@ -326,10 +326,13 @@ def tail(directory: Path, lines: int = 20, secrets: Iterable[str] = ()) -> str:
     try:
         with (directory / "out.log").open("rb") as file:
             file.seek(0, os.SEEK_END)
-            file.seek(max(0, file.tell() - TAIL_BYTES))
+            begin = max(0, file.tell() - TAIL_BYTES)
+            file.seek(begin)
             text = file.read().decode(errors="replace")
     except OSError:
         return ""
+    if begin:  # the rest of a line: half a secret could not be known for one
+        text = text.partition("\n")[2]
     for secret in secrets:
         if len(secret) >= 4:
             text = text.replace(secret, "***")

@@ -221,7 +221,13 @@ class LocalPlatform(Platform):
 
     def logs(self, target: Target, lines: int = 100) -> list[tuple[str, Slug, str]]:
         """(instance, release, end of its output) of every instance, and of a newer release that failed; untrusted."""
-        found = instances.told(self._side(target).place)
+        place = self._side(target).place
+        found = instances.told(place)
+        for slug in {i.release for i in found}:
+            # Started by a process before this one, perhaps: what it may have printed must be known to the redactor.
+            for reference in releases.secrets(place, slug):
+                with contextlib.suppress(DeployError):
+                    self._resolve(reference)
         return [(i.name, i.release, instances.tail(i.directory, lines)) for i in found]
 
     async def take_down(self, target: Target, epoch: Epoch) -> None:

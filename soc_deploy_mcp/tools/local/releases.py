@@ -36,6 +36,15 @@ def sealed(place: Place, slug: Slug) -> bool:
     return record(place, slug).exists() and place.release(slug).is_dir()
 
 
+def secrets(place: Place, slug: Slug) -> tuple[str, ...]:
+    """The references of the secrets that a release on the disk is started with; none where there is no record."""
+    try:
+        document = json.loads(record(place, slug).read_text())
+    except (OSError, ValueError):
+        return ()
+    return tuple(Release.from_json(document["release"]).spec.secrets.values())
+
+
 async def seal(place: Place, release: Release) -> Path:
     """The directory of a release, complete and read-only; made now if it is not there yet.
 

@@ -330,7 +330,7 @@ def _rejected(line: str) -> DeployError:
 def check_entry_free(host: str, port: int, besides: Collection[int] = ()) -> None:
     """Raises E_LISTEN_IN_USE when a process outside the sessions `besides` listens on the entry's port."""
     if (found := proc.owner(port, besides)) is not None:
-        if "/r/boot.json" in found:  # an Envoy that the platform started, for another target
+        if "/r/boot.json" in found.command:  # an Envoy that the platform started, for another target
             raise DeployError(
                 "E_LISTEN_IN_USE",
                 f"another target of soc-deploy is served on {host}:{port} already",

@@ -22,6 +22,7 @@ _HEALTH: Final = (
     *("/healthz", "/health", "/healthcheck", "/health-check", "/readyz", "/ready", "/livez", "/live", "/_health"),
     *("/api/healthz", "/api/health", "/status", "/ping", "/up"),
 )
+_NAME_LIMIT: Final = 40  # characters of a service's name
 _SUFFIXES: Final = (".py", ".js", ".mjs", ".cjs", ".ts", ".go")
 
 
@@ -84,7 +85,8 @@ def _service(root: Path, python: Python, node: Node, go: Go) -> Guess[str]:
     name = re.sub(r"[^A-Za-z0-9_-]+", "-", guess.value).strip("-_").lower()
     if not name or not name[0].isalpha():
         name = f"app-{name}".rstrip("-")
-    return Guess(f"{name}-app" if reserved(name) else name, guess.source, guess.why)
+    name = f"{name}-app" if reserved(name) else name[:_NAME_LIMIT].rstrip("-_")
+    return Guess(name, guess.source, guess.why)
 
 
 def _health(files: Files) -> Guess[str]:

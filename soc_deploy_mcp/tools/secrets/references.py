@@ -2,7 +2,7 @@
 
 import os
 import stat
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -29,6 +29,11 @@ class Secrets:
         value = self._read(reference)
         self._redactor.add(value, name)
         return SecretStr(value)
+
+    def know(self, references: Iterable[str]) -> None:
+        """Register what resolves, so that it is hidden before anybody uses it; what does not is left to who needs it."""
+        for reference in references:
+            self.problem(reference)
 
     def exists(self, reference: str) -> bool:
         """Would it resolve? The value is not kept."""

@@ -10,11 +10,11 @@ from soc_deploy_mcp.actions.deploy.judge import Word
 from soc_deploy_mcp.core.config import STRATEGIES, Strategy
 from soc_deploy_mcp.core.errors import DeployError
 from soc_deploy_mcp.core.event import ErrorSeen, EvidenceSeen, GoingBack, PlanMade, State, StepStarted, payload
-from soc_deploy_mcp.core.evidence import CheckState
-from soc_deploy_mcp.personas import preflight
-from soc_deploy_mcp.personas.checks import REGISTRY
+from soc_deploy_mcp.core.evidence import CheckState, Facts
+from soc_deploy_mcp.engine.history import History
+from soc_deploy_mcp.personas.checks import REGISTRY, Case
 from tests.actions.deploy.kills import Kill, Reach
-from tests.actions.deploy.scene import Scene, settings
+from tests.actions.deploy.scene import Scene, settings, target
 from tests.actions.deploy.told import facts, meets, moments, only, pauses, platform, recording, shares, told, when
 from tests.actions.judge.build import STEP, arm, play, tick, words
 from tests.engine.virtual import run_virtual
@@ -144,15 +144,34 @@ def test_r04_a_sick_old_release_does_not_stop_the_fix_for_it(tmp_path: Path, str
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
+def test_r04_where_nobody_answers_the_plan_gives_everybody_to_the_fix(tmp_path: Path, strategy: Strategy) -> None:
+    """R4: no share can be left with a release of which nothing is ready."""
+
+    async def story(stage: Stage) -> Ended:
+        await stage.served("v1.0.0")
+        stage.platform.behaviours["v1.0.0"].never_ready = True
+        return await stage.walked(deploy(dry_run=True).model_copy(update={"strategy": strategy}))
+
+    ended = on_stage(tmp_path, story)
+    moved = strategy in ("canary", "rolling")
+    assert ended.plan.strategy == ("blue-green" if moved else strategy)
+    assert ("v1.0.0 answers nobody" in str(ended.plan.advice.risks)) is moved
+    assert "answers nobody now" in ended.plan.way_back.why
+
+
+@pytest.mark.parametrize("strategy", ["blue-green", "recreate"])
 def test_r04_an_old_release_that_is_down_does_not_stop_the_fix_for_it(tmp_path: Path, strategy: Strategy) -> None:
-    """R4: nothing of it is ready any more."""
+    """R4: nothing of it is ready any more; users are not returned to it by the dead-man timer either."""
 
     async def main() -> State:
         world = scene(tmp_path, strategy=strategy)
         await world.prepare()
         world.platform.behaviours["v1.0.0"].never_ready = True
         async with world.store() as store, world.node(store) as node:
-            return await world.play(node)
+            state = await world.play(node)
+            assert "dead-man" not in [verb for _, verb, *_ in world.platform.history]
+            assert not any(world.platform.fallback.values())
+            return state
 
     assert run_virtual(main()) is State.SUCCEEDED
 
@@ -265,13 +284,13 @@ def test_r17_a_dead_owner_s_run_goes_on_and_its_lock_needs_no_hand(tmp_path: Pat
             await killed(dead)
             died, ttl = world.platform.clock.monotonic(), dead.runner._lease.times.ttl
             assert world.platform.weights.get(world.new.slug)
-            writes = len(world.platform.history)
+            writes, epoch = len(world.platform.history), world.platform.epoch
             async with world.node(store, "two") as heir:
                 assert await world.end(heir, run) is State.SUCCEEDED
                 resumed = next(at for at, verb, *_ in world.platform.history[writes:] if verb != "dead-man")
                 assert ttl - heir.runner._lease.times.renew <= resumed - died <= ttl + 3.0
-                assert world.platform.epoch == 2
-                assert await world.end(heir, await world.begin(heir)) is State.SUCCEEDED
+                assert world.platform.epoch > epoch
+            assert await History(store).holder(target().id) is None
 
     run_virtual(main())
 
@@ -305,26 +324,50 @@ def test_r18_a_failed_run_never_blocks_the_next_one(tmp_path: Path, first: State
 # --- R19: checks
 
 
-@pytest.mark.parametrize("id_", REGISTRY)
-def test_r19_a_check_whose_evidence_is_missing_has_not_passed(tmp_path: Path, id_: str) -> None:
+def test_r19_a_check_whose_evidence_is_missing_has_not_passed(tmp_path: Path) -> None:
     """R19: a check needs positive evidence; a job that never ran is not success, and a required one closes the gate."""
     asked = deploy(auto_approve=True)
 
-    async def story(stage: Stage, *kinds: str) -> Ended:
+    async def story(stage: Stage) -> Ended:
         await stage.served("v1.0.0")
-        stage.spoil = without(*kinds)
-        ended = await stage.walked(asked)
-        if kinds and preflight.required(id_, asked, ended.plan):
-            assert stage.reached == []
+        return await stage.walked(asked)
+
+    whole = on_stage(tmp_path, story)
+    seen = [fact.evidence for fact in whole.all(EvidenceSeen)]
+    now = whole.records[-1].at
+    for id_ in REGISTRY:
+        check = whole.check(id_)
+        assert check is not None, id_
+        kinds = {e.kind for e in seen if e.id in check.evidence}
+        case = Case(asked, whole.plan, Facts([e for e in seen if e.kind not in kinds], now), required=True)
+        again = REGISTRY[id_][1](case)
+        assert (again.state, again.blocks) == (CheckState.NOT_RUN, True), id_
+        assert again.reason
+
+
+@pytest.mark.parametrize("kind", ["observation", "permission", "migrations", "rollback_target", "capacity"])
+def test_r19_a_job_that_never_ran_closes_the_gate(tmp_path: Path, kind: str) -> None:
+    async def story(stage: Stage) -> Ended:
+        await stage.served("v1.0.0")
+        stage.spoil = without(kind)
+        ended = await stage.walked(deploy(auto_approve=True))
+        assert stage.reached == []
         return ended
 
-    (tmp_path / "whole").mkdir()
-    whole = on_stage(tmp_path / "whole", story)
-    check = whole.check(id_)
-    assert check is not None
-    kinds = {e.evidence.kind for e in whole.all(EvidenceSeen) if e.evidence.id in check.evidence}
-    spoiled = on_stage(tmp_path, lambda stage: story(stage, *kinds))
-    again = spoiled.check(id_)
-    assert again is not None
-    assert again.state is CheckState.NOT_RUN
-    assert again.reason
+    assert on_stage(tmp_path, story).state is State.FAILED_NO_CHANGE
+
+
+def test_r19_tests_that_never_ran_close_the_gate(tmp_path: Path) -> None:
+    async def nothing(plan: object) -> tuple[()]:
+        return ()
+
+    async def story(stage: Stage) -> Ended:
+        await stage.served("v1.0.0")
+        stage._tests = nothing  # type: ignore[method-assign,assignment]
+        ended = await stage.walked(deploy(auto_approve=True))
+        assert stage.reached == []
+        return ended
+
+    ended = on_stage(tmp_path, story)
+    assert ended.state is State.FAILED_NO_CHANGE
+    assert ended.boxes["All tests"].startswith("[ ]")

@@ -181,6 +181,14 @@ def test_too_few_requests_are_not_accepted_however_good() -> None:
     assert said[-1].word is Word.ACCEPT
 
 
+def test_too_few_requests_of_the_old_release_are_not_accepted_either() -> None:
+    most = Stage(90, True, 10, 900)
+    ticks = [tick(float(t), arm(900, slow=9), arm(2)) for t in range(1, 70)]
+    _, said = play(ticks, rules(stage=most, stages=(most,)))
+    assert said[39].reason == "min_samples"
+    assert said[-1].word is Word.ACCEPT
+
+
 def test_nothing_proven_when_the_time_is_over_is_a_hold() -> None:
     step = StepInfo(0.0, 10, 20)
     few = [tick(float(t), arm(2), arm(18)) for t in range(1, 25)]

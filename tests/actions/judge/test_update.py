@@ -75,6 +75,17 @@ def test_a_new_step_keeps_what_speaks_against_the_release_and_nothing_that_speak
     assert not judge.verdict(state, rules(stage=second, stages=stages), STEP, 59.0).readings[0].accepted
 
 
+def test_a_new_step_is_accepted_by_its_own_requests_alone() -> None:
+    second = Stage(50, True, 10, 900)
+    stages = (CANARY, second)
+    specs = rules(stage=second, stages=stages)
+    state, _ = play(healthy(60), rules(stages=stages))
+    went_on, _ = play([tick(61.0)], specs, state=judge.on_new_step(state, specs))
+    began_there, _ = play([tick(61.0)], specs)
+    for name, m in went_on.metrics.items():
+        assert (m.ln_safe, m.not_worse) == (began_there.metrics[name].ln_safe, began_there.metrics[name].not_worse)
+
+
 @pytest.mark.parametrize("change", [{"alpha": 0.05}, {"r0": 1.5}, {"tick": 2.0}])
 def test_rules_of_reject_cannot_change_between_steps(change: dict[str, float]) -> None:
     state = judge.new_state(rules(), 100)

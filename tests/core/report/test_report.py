@@ -9,12 +9,15 @@ import pytest
 from hypothesis import given, settings
 from markdown_it import MarkdownIt
 
+from soc_deploy_mcp.core import event as ev
 from soc_deploy_mcp.core.command.grammar import parse
 from soc_deploy_mcp.core.command.known import Known
-from soc_deploy_mcp.core.event import CheckMade, Record, payload
+from soc_deploy_mcp.core.event import CheckMade, Record, State, payload
 from soc_deploy_mcp.core.evidence import CheckState
+from soc_deploy_mcp.core.ids import StepKey
+from soc_deploy_mcp.core.plan import Waiver
 from soc_deploy_mcp.core.report import Report, markdown, project
-from tests.core.report.journals import ENDINGS, RUN, journals, opened, rows, succeeded
+from tests.core.report.journals import ENDINGS, RUN, begun, journals, opened, plan, rows, succeeded
 
 GOLDEN = Path(__file__).parent / "golden"
 HEADINGS = [
@@ -134,3 +137,44 @@ def test_text_from_outside_cannot_make_a_box_a_heading_or_a_link() -> None:
 def test_a_journal_without_its_opening_row_is_refused() -> None:
     with pytest.raises(ValueError, match="not of kind run"):
         project(succeeded()[1:])
+
+
+def test_an_error_is_told_once_in_whole_sentences_with_every_way_out() -> None:
+    error = ev.ErrorSeen(
+        code="E_LOCKED", what="shop/prod is held", why="since 08:39", try_="soc-deploy status\nor wait"
+    )
+    step = ev.StepEnded(step=StepKey("a"), row="A (E_LOCKED)", status="failed", note="E_LOCKED: shop/prod is held")
+    notes = [note.text for note in project(rows(*begun(plan("A")), (1.0, error), (2.0, step))).notes]
+    assert notes == ["E_LOCKED: shop/prod is held. since 08:39. Try: soc-deploy status; or: wait"]
+
+
+def test_a_step_that_failed_for_another_reason_keeps_its_note() -> None:
+    step = ev.StepEnded(step=StepKey("a"), row="A", status="failed", note="CRASH: it ended")
+    assert [n.text for n in project(rows(*begun(plan("A")), (2.0, step))).notes] == ["A: CRASH: it ended"]
+
+
+def test_a_release_that_never_got_traffic_leaves_the_one_before_as_what_runs() -> None:
+    why = "no release before it may be gone back to"
+    way = ev.WayBackSeen(current="v1.1.0", back=None, why=why, estimate_s=None, basis="")
+    ended = ev.Finished(state=State.FAILED_NO_CHANGE, first_line="no user traffic was affected")
+    text = markdown(project(rows(*begun(plan("A")), (1.0, way), (2.0, ended))))
+    assert "**Previous Version**: v1.1.0  " in text
+    assert "**Rollback Command**: none (no release before it may be gone back to)  " in text
+
+
+def test_a_waiver_is_said_in_words() -> None:
+    skipped = plan("A", waivers=(Waiver(check="g.tests", flag="--skip-tests"),))
+    text = markdown(project(rows(*begun(skipped))))
+    assert "**Risk**: --skip-tests: released without evidence that the tests pass  " in text
+
+
+def test_where_nothing_was_to_be_changed_the_boxes_say_so() -> None:
+    ended = ev.Finished(state=State.SUCCEEDED, first_line="no change: v1.2.0 serves shop/prod already")
+    text = markdown(project(rows((0.0, opened()), (0.1, ev.PlanMade(plan=plan(), hash="a" * 64)), (1.0, ended))))
+    assert "- [ ] All tests passing: not run (nothing to change)" in text
+
+
+def test_the_judges_metrics_are_said_in_words() -> None:
+    back = ev.GoingBack(code="REJECT synthetic_errors", why="worse", by="judge")
+    text = markdown(project(rows(*begun(plan("A")), (1.0, back))))
+    assert "**Rollback Triggered**: Yes: REJECT errors of our probes, decided" in text

@@ -106,7 +106,8 @@ def _missing(state: JudgeState, specs: Specs, step: StepInfo, now: float) -> _Sa
         m = state.metrics[spec.name]
         if not accepted(m, specs):
             return _Said(Word.CONTINUE, "not_accepted", spec.name)
-        if m.step.n_c < step.min_samples:
+        least = min(m.step.n_c, m.step.n_b) if specs.concurrent else m.step.n_c
+        if least < step.min_samples:  # R11: of both, where there are two
             return _Said(Word.CONTINUE, "min_samples", spec.name)
         # An acceptance holds only in the tick that shows it.
         if not m.counted or state.repeated:

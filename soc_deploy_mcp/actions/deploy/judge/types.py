@@ -86,7 +86,7 @@ class StepInfo:
     started_at: float
     min_s: float
     max_s: float
-    min_samples: int = 100  # requests of the new release in the step, for each required metric
+    min_samples: int = 100  # requests of each release in the step, for each required metric
 
 
 class Reading(NamedTuple):
