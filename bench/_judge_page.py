@@ -1,11 +1,12 @@
-"""Puts the judge's measured figures into docs/judge.md: python -m bench._judge_page [judge|judge-part]
+"""Puts the judge's measured figures into docs/judge.md: python -m bench._judge_page [RESULT …]
 
-Reads what bench/judge.py wrote. A row whose questions are not answered yet says so.
+Reads what bench/judge.py wrote: `judge`, or several such as `judge-part judge-quick`, of which the first one that
+answers a question counts. Every figure stands with its number of rollouts; a row that none answers says so.
 """
 
 import json
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,13 +20,19 @@ OPEN = "not run yet"
 
 
 class Results:
-    """The file of `bench.judge`, by question and figure."""
+    """The files of `bench.judge`, by question and figure."""
 
-    def __init__(self, file: Path) -> None:
-        read: dict[str, Any] = json.loads(file.read_text())
-        self.figures: dict[str, float | None] = read["figures"]
-        self.conditions: dict[str, Any] = read["conditions"]
-        self.runs: dict[str, int] = self.conditions["runs"]
+    def __init__(self, files: Sequence[Path]) -> None:
+        self.figures: dict[str, float | None] = {}
+        self.intervals: dict[str, tuple[float, float | None]] = {}
+        self.runs: dict[str, int] = {}
+        self.conditions: dict[str, Any] = {}
+        for file in reversed(files):
+            read: dict[str, Any] = json.loads(file.read_text())
+            self.conditions = read["conditions"]
+            self.figures |= read["figures"]
+            self.intervals |= self.conditions["intervals"]
+            self.runs |= self.conditions["runs"]
 
     def share(self, question: str, name: str) -> str:
         share, runs = self.figures[f"{question}: {name}"], self.runs[question]
@@ -42,7 +49,7 @@ class Results:
         return said if not hits[worst] else f"{said}; worst case {self.share(worst, name)}"
 
     def seconds(self, question: str, name: str = "p50 s") -> str:
-        low, high = self.conditions["intervals"][f"{question}: {name}"]
+        low, high = self.intervals[f"{question}: {name}"]
         value = self.figures[f"{question}: {name}"]
         if value is None:
             return f"never ({self.runs[question]:,})"
@@ -235,7 +242,7 @@ def _found(row: Row, results: Results) -> str:
 
 
 def main() -> int:
-    results = Results(RESULTS / f"{sys.argv[1] if len(sys.argv) > 1 else 'judge'}.json")
+    results = Results([RESULTS / f"{name}.json" for name in sys.argv[1:] or ["judge"]])
     head, _, rest = PAGE.read_text().partition(BEGIN)
     _, _, tail = rest.partition(END)
     if not rest or not tail:

@@ -149,7 +149,9 @@ class PmAgent:
         errors = [line for line in lines if ERROR_LINE.search(line)]
         if not lines:
             return _open("post.logs", title, f"{plan.new.version} wrote nothing")
-        figure = f"{len(errors)} error lines in the last {len(lines)} lines of {plan.new.version}"
+        figure = (
+            f"{_counted(len(errors), 'error line')} in the last {_counted(len(lines), 'line')} of {plan.new.version}"
+        )
         seen = self._seen("error_log", plan.new.version, "instance output", ERROR_LINE.pattern, figure)
         if errors:
             reason = f"{figure}, the first: {one_line(errors[0], 80)} (untrusted)"
@@ -197,6 +199,10 @@ def _serving(plan: Plan, records: Sequence[Record]) -> Release | None:
 
 def _open(id_: str, title: str, reason: str) -> Check:
     return Check(id=id_, title=title, state=CheckState.NOT_RUN, reason=reason, required=False)
+
+
+def _counted(n: int, noun: str) -> str:
+    return f"{n} {noun}" + ("" if n == 1 else "s")
 
 
 def _receipt(record: Record, told: Notified) -> Evidence:

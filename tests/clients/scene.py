@@ -15,11 +15,13 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from soc_deploy_mcp.core.config.project import merge
 from soc_deploy_mcp.interfaces.daemon.client import Client
 from tests.clients.programs import Program
 from tests.clients.stub import Model, model
 from tests.support.home import free_port, state_home
 from tests.support.processes import kill_below, running_below, wait_for
+from tests.support.product import LENIENT
 from tests.support.shop import write_settings
 
 SCRIPTS = Path(sys.executable).parent
@@ -172,7 +174,7 @@ def scene(program: Program, project: Path, *install: str) -> Iterator[Scene]:
             (root / folder).mkdir()
         extra = program.prepare(root / "home", obeying.url)
         made = Scene(program, obeying, root, state, project, free_port(), extra)
-        write_settings(project, made.port, {"judge": {"synthetic_rate": 200}})
+        write_settings(project, made.port, merge(dict(LENIENT), {"judge": {"synthetic_rate": 200}}))
         try:
             made.set_up(*install)
             yield made

@@ -11,7 +11,7 @@ import pytest
 
 from tests.clients.conversation import Call
 from tests.clients.policy import FINAL, read, structured
-from tests.clients.programs import Program
+from tests.clients.programs import ClaudeCode, Program
 from tests.clients.scene import Scene, scene
 from tests.support.load import load
 from tests.support.processes import wait_for
@@ -118,6 +118,23 @@ def test_without_a_yes_it_waits_and_a_person_in_a_terminal_lets_it_go(trusted: S
     assert len(made.model.calls) == 1 + sum(call.tool == "status" for call in made.model.calls)
     assert made.terminal(*command.split()[1:]).returncode == 0
     assert made.wait_run("SUCCEEDED", "FAILED_NO_CHANGE", "NEEDS_OPERATOR")["state"] == "SUCCEEDED"
+
+
+@pytest.mark.parametrize("program", [ClaudeCode()], ids=["claude"], indirect=True)  # OpenCode shows no forms
+def test_a_yes_in_the_clients_form_lets_it_go_and_is_recorded_as_such(trusted: Scene, tmp_path: Path) -> None:
+    made = trusted
+    answer = {"hookEventName": "Elicitation", "action": "accept", "content": {"approve": True}}
+    (tmp_path / "answer.json").write_text(json.dumps({"hookSpecificOutput": answer}))
+    hook = {"type": "command", "command": f"tee {tmp_path}/asked.json > /dev/null; cat {tmp_path}/answer.json"}
+    settings = {"hooks": {"Elicitation": [{"matcher": "soc-deploy", "hooks": [hook]}]}}
+    (made.root / "home/.claude").mkdir(exist_ok=True)
+    (made.root / "home/.claude/settings.json").write_text(json.dumps(settings))
+    made.command(*FIRST).wait()
+    run = made.the_run()
+    assert run["state"] == "SUCCEEDED"
+    asked = json.loads((tmp_path / "asked.json").read_text())
+    assert f"plan {run['plan_hash'][:12]}" in asked["message"]
+    assert "A1, elicitation" in made.report(run["id"])
 
 
 def test_one_quoted_string_is_the_same_line(trusted: Scene) -> None:

@@ -24,7 +24,7 @@ from tests.crash.victims import VICTIMS, Victim
 pytestmark = pytest.mark.crash
 
 RUNS = int(os.environ.get("SOC_CRASH_RUNS", "2"))
-LEAST = 3  # different strikes of a run: a victim that nobody would miss at any moment is left out
+LEAST = 3  # different strikes of a run, of four: who may die at no moment is left out
 PROGRAMS: tuple[Victim, ...] = VICTIMS[1:7]
 INSTANCES: tuple[Victim, ...] = VICTIMS[7:]
 COMBINATIONS = [(strategy, fate) for strategy in STRATEGIES for fate in FATES]

@@ -1,5 +1,7 @@
-"""The application as the composition root wires it, over the fake world: the same journal, redactor, messages and files;
-only the machine, the counting and the programs of the project are not real."""
+"""The application as the composition root wires it, over the fake world: the same journal, redactor, messages, files.
+
+Only the machine, the counting and the programs of the project are not real.
+"""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -31,7 +33,7 @@ from soc_deploy_mcp.interfaces.application.parts import Parts
 from soc_deploy_mcp.interfaces.application.programs import Programs
 from soc_deploy_mcp.tools.secrets import Secrets
 from tests.actions.deploy.scene import CONFIG, Scene
-from tests.engine.builders import QUICK, opening, straight_through
+from tests.engine.builders import QUICK, opening, straight_through, until
 from tests.fakes.eyes import FakeEyes
 from tests.fakes.platform import FakePlatform
 
@@ -110,6 +112,10 @@ class Fake:
         entries = (asked.entry(), PlanMade(plan=plan, hash=plan.hash).entry())
         begin = opening().model_copy(update={"target": plan.target, "entries": entries})
         return (await self.app.parts.runner.submit(begin))[0].id
+
+    async def users_meet_it(self) -> None:
+        """The new release has got its first share."""
+        await until(lambda: self.scene.platform.weights.get(self.scene.new.slug), 3600.0)
 
     async def over(self, run: RunId) -> None:
         assert (await self.app.parts.runner.wait(run, 24 * 3600)).over

@@ -6,9 +6,10 @@ from typing import Any
 import pytest
 
 from soc_deploy_mcp.core.config import Config
-from soc_deploy_mcp.core.evidence import Check, CheckState
 from soc_deploy_mcp.core.event import LineageChanged
+from soc_deploy_mcp.core.evidence import Check, CheckState
 from soc_deploy_mcp.core.ids import Instant
+from soc_deploy_mcp.core.metrics import ArmLabels
 from soc_deploy_mcp.core.plan import Plan
 from soc_deploy_mcp.core.release import Release
 from soc_deploy_mcp.personas.pm import Desk, PmAgent
@@ -28,7 +29,7 @@ def boxes(of: Plan, log: str | None, serving: Release | None) -> dict[str, Check
         several=False,
         journal=lambda run: asyncio.sleep(0, ()),
         metrics=lambda target: Nothing(),  # type: ignore[arg-type,return-value]
-        labels=lambda slug: __import__("soc_deploy_mcp.core.metrics", fromlist=["x"]).ArmLabels(),
+        labels=lambda slug: ArmLabels("envoy_cluster_name", (slug,)),
         logs=lambda target, lines: [] if log is None else [("one", of.new.slug, log)],
         read_text=lambda path: "",
         write_text=written.__setitem__,
@@ -38,3 +39,37 @@ def boxes(of: Plan, log: str | None, serving: Release | None) -> dict[str, Check
     changes = [(1.0, LineageChanged(change="active", release=serving))] if serving else []
     made = asyncio.run(PmAgent(desk).checks(of, rows(*begun(of), *changes)))
     return {check.id: check for check in made}
+
+
+def test_the_log_of_what_serves_is_checked() -> None:
+    of = plan("A")
+    check = boxes(of, "listening\nGET /\n", of.new)["post.logs"]
+    assert (check.state, check.figure) == (CheckState.PASSED, "0 error lines in the last 2 lines of v1.2.0")
+
+
+@pytest.mark.parametrize(
+    ("log", "serves", "said"),
+    [
+        (None, True, "no log of v1.2.0 is there"),
+        ("", True, "v1.2.0 wrote nothing"),
+        ("cannot start\n", False, "which does not serve: soc-deploy logs shop/prod"),
+        (
+            "ERROR: no database\n",
+            True,
+            "1 error line in the last 1 line of v1.2.0, the first: ERROR: no database (untrusted)",
+        ),
+    ],
+)
+def test_an_empty_log_a_failed_release_and_errors_tick_nothing(log: str | None, serves: bool, said: str) -> None:
+    of = plan("A")
+    check = boxes(of, log, of.new if serves else None)["post.logs"]
+    assert check.state is not CheckState.PASSED
+    assert said in check.reason
+
+
+def test_the_runbook_names_who_serves_before_it_says_that_nothing_changed() -> None:
+    first = plan("A", first=True)
+    assert boxes(first, None, None)["post.runbook"].reason == "nothing changed for it: nothing serves"
+    of = plan("A")
+    assert "the release before serves again" in boxes(of, None, of.old)["post.runbook"].reason
+    assert boxes(of, None, of.new)["post.runbook"].state is CheckState.PASSED

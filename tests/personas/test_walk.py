@@ -71,6 +71,22 @@ def test_in_dev_nobody_is_asked(tmp_path: Path, request_: Request) -> None:
 ANY_ROLLBACK = "none needed (rollback)"
 
 
+def test_in_dev_the_box_of_the_tests_says_why_it_is_open(tmp_path: Path) -> None:
+    async def story(stage: Stage) -> Ended:
+        return await stage.walked(deploy(environment="dev"))
+
+    box = on_stage(tmp_path, story, "dev").boxes["All tests"]
+    assert box == "[ ] All tests passing: not run (dev does not wait for tests)"
+
+
+def test_the_way_back_is_named_once(tmp_path: Path) -> None:
+    async def story(stage: Stage) -> Ended:
+        await stage.served("v1.0.0")
+        return await stage.walked(deploy(auto_approve=True))
+
+    assert on_stage(tmp_path, story).boxes["Rollback plan"].count("v1.0.0") == 1
+
+
 def test_a_rollback_of_prod_waits_for_nobody(tmp_path: Path) -> None:
     async def story(stage: Stage) -> Ended:
         await stage.served("v1.0.0")

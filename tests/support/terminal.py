@@ -55,7 +55,8 @@ def typed(line: str, folder: Path, environ: Mapping[str, str], within_s: float =
 def _read(screen: int, end: float) -> str:
     """What it shows next; "" when nobody writes to it any more."""
     left = end - time.monotonic()
-    assert left > 0 and select.select([screen], [], [], left)[0], "the terminal is silent"
+    assert left > 0, "it lasts too long"
+    assert select.select([screen], [], [], left)[0], "the terminal is silent"
     try:
         return os.read(screen, 65_536).decode(errors="replace")
     except OSError:  # EIO: the other side is closed

@@ -12,7 +12,6 @@ from itertools import cycle
 from statistics import median
 
 from soc_deploy_mcp.actions.deploy.judge import Count
-from soc_deploy_mcp.core.config.service import Smoke
 from soc_deploy_mcp.core.ids import Slug
 from soc_deploy_mcp.core.plan import Plan
 from soc_deploy_mcp.core.platform import PlatformReader, Probe
@@ -24,6 +23,7 @@ KEPT_S = 900.0  # how long answers are kept for the report's figures
 SLOWER, SLOW_FROM_MS = 2.0, 25.0  # the rate halves when every release answers so much slower than at the start
 LOOK_BACK_S = 5.0
 IN_FLIGHT = 200
+FRONT = "/"
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,22 +34,36 @@ class Sent:
     bad: bool
 
 
-def paths(plan: Plan) -> tuple[Smoke, ...]:
-    """What is asked: the smoke list, then the configured paths. GET only."""
-    more = (Smoke(path=path) for path in plan.settings.judge.synthetic_paths)
-    return (*plan.new.spec.smoke_list, *more)
+@dataclass(frozen=True, slots=True)
+class Asked:
+    path: str
+    status: int | None  # None: whatever is no server error
 
 
-def bad(probe: Probe, wanted: Smoke) -> bool:
+def paths(plan: Plan) -> tuple[Asked, ...]:
+    """What is asked: the smoke list, then the configured paths. GET only.
+
+    Where nobody named any, the front page too: a health page may answer while all that users want fails.
+    """
+    spec, more = plan.new.spec, plan.settings.judge.synthetic_paths
+    named = [Asked(one.path, one.status) for one in spec.smoke_list] + [Asked(path, 200) for path in more]
+    if not spec.smoke and not more and all(one.path != FRONT for one in named):
+        named.append(Asked(FRONT, None))
+    return tuple(named)
+
+
+def bad(probe: Probe, wanted: Asked) -> bool:
     """No answer, a server error, or not what the smoke list wants."""
-    return probe.status is None or probe.status >= 500 or probe.status != wanted.status
+    if probe.status is None or probe.status >= 500:
+        return True
+    return wanted.status is not None and probe.status != wanted.status
 
 
 class Probing:
     """`start` sends in the background until `stop`; `taken` gives and forgets what was answered since the last call."""
 
     def __init__(
-        self, platform: PlatformReader, target: Target, wanted: Sequence[Smoke], rate: float, clock: Clock
+        self, platform: PlatformReader, target: Target, wanted: Sequence[Asked], rate: float, clock: Clock
     ) -> None:
         self._platform, self._target, self._clock, self.rate = platform, target, clock, rate
         self._paths = cycle(wanted)
@@ -95,13 +109,13 @@ class Probing:
                 self._spare(releases)
             await asyncio.sleep(1 / self.rate)
 
-    def _send_pair(self, releases: tuple[Slug, ...], wanted: Smoke, *, fresh: bool) -> None:
+    def _send_pair(self, releases: tuple[Slug, ...], wanted: Asked, *, fresh: bool) -> None:
         for release in self._dice.sample(releases, len(releases)):
             task = asyncio.create_task(self._send(release, wanted, fresh))
             self._open.add(task)
             task.add_done_callback(self._open.discard)
 
-    async def _send(self, release: Slug, wanted: Smoke, fresh: bool) -> None:
+    async def _send(self, release: Slug, wanted: Asked, fresh: bool) -> None:
         probe = await self._platform.probe(self._target, release, wanted.path, fresh=fresh)
         sent = Sent(self._clock.monotonic(), release, probe.ms, bad(probe, wanted))
         self._new.append(sent)

@@ -7,7 +7,7 @@ import asyncio
 from math import inf
 from typing import Any
 
-from soc_deploy_mcp.actions.deploy import conclude
+from soc_deploy_mcp.actions.deploy import conclude, probes
 from soc_deploy_mcp.actions.deploy.carry import Carrier, router_problem, smoke_problem
 from soc_deploy_mcp.actions.deploy.conclude import Purpose, Watch
 from soc_deploy_mcp.actions.deploy.decide import Outcome, Pause
@@ -52,8 +52,8 @@ class Watcher:
         return Activity({"baseline": self.plan.old.label if self.plan.old else None}, run)
 
     def _on_probes(self, measured: Measured) -> str:
-        judge, smoke = self.plan.settings.judge, self.plan.new.spec.smoke_list
-        paths = ", ".join(dict.fromkeys([*(one.path for one in smoke), *judge.synthetic_paths]))
+        judge = self.plan.settings.judge
+        paths = ", ".join(dict.fromkeys(one.path for one in probes.paths(self.plan)))
         users = "none counted yet" if measured.rps is None else f"{measured.rps:.1f}/s, too few to decide within a step"
         return f"judged on synthetic traffic ({judge.synthetic_rate:g}/s for each release on {paths}); users: {users}"
 

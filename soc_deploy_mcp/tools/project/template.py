@@ -29,6 +29,9 @@ _TAIL = """\
 #   response_time: {target: "<200ms"}
 #   error_rate: {target: "<0.1%"}
 
+# judge:                            # where users are few it asks by itself, and sees only what it asks for
+#   synthetic_paths: ["/items"]     # GET; without any: the health path and /
+
 # notify:                           # who is told; url and key are references: env:NAME or file:/path
 #   channels: {team: {kind: webhook, url: env:DEPLOY_HOOK, label: "#deployments"}}
 #   events: {all: [team]}

@@ -31,7 +31,7 @@ class Secrets:
         return SecretStr(value)
 
     def know(self, references: Iterable[str]) -> None:
-        """Register what resolves, so that it is hidden before anybody uses it; what does not is left to who needs it."""
+        """Register what resolves, so that it is hidden before anybody uses it. What does not, its user will say."""
         for reference in references:
             self.problem(reference)
 

@@ -18,7 +18,7 @@ GOOD, BAD = Behaviour(), Behaviour(errors=0.05)
 
 
 async def abort_at_half(reach: Reach) -> None:
-    if await when(reach, lambda r: 0 < r.world.platform.weights.get(r.world.new.slug, 0)):
+    if await when(reach, lambda r: r.world.platform.weights.get(r.world.new.slug, 0) > 0):
         await reach.say("abort")
 
 

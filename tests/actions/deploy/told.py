@@ -6,8 +6,9 @@ from math import ceil
 from pathlib import Path
 from typing import Any
 
-from soc_deploy_mcp.core.event import Moved, Payload, payload
+from soc_deploy_mcp.core.event import Moved, Payload, State, payload
 from soc_deploy_mcp.core.ids import Slug
+from soc_deploy_mcp.engine.runs import Run
 from tests.actions.deploy.kills import SHORT_S, Kill, People, Played, Reach, fresh, play
 from tests.actions.deploy.scene import Scene
 from tests.engine.virtual import VirtualClock, run_virtual
@@ -80,3 +81,31 @@ async def when(reach: Reach, true: Callable[[Reach], bool]) -> bool:
 
 def only(slug: Slug) -> dict[Slug, int]:
     return {slug: 100}
+
+
+async def at(reach: Reach, where: str) -> bool:
+    """Wait until the run is there: a share, everybody, bake, pause, on the way back."""
+    match where:
+        case "a share":
+            return await when(reach, meets(10))
+        case "everybody":
+            return await when(reach, meets(100))
+        case "bake":
+            return await reach.until(lambda run: run.state is State.BAKING)
+        case "on the way back":
+            return await at(reach, "a share") and await say(reach, "abort")
+        case _:
+            return await at(reach, "a share") and await say(reach, "pause") and await reach.until(paused)
+
+
+def paused(run: Run) -> bool:
+    return run.state is State.PAUSED
+
+
+async def say(reach: Reach, *names: str) -> bool:
+    """One after the other, without a breath in between."""
+    run, node = await reach.run(), await reach.node()
+    assert run is not None
+    for name in names:
+        await node.runner.signal(run.id, name, {"reason": "changed my mind"}, "uid:1000")
+    return True

@@ -38,7 +38,7 @@ def test_r02_an_abort_of_a_finished_run_says_that_there_is_nothing_to_abort(tmp_
         seen = await fake.app.control(run, "abort", fake.caller, "too late")
         assert seen.first_line == "nothing to abort: the run is over"
         assert seen.state.terminal
-        await asyncio.sleep(600)
+        await asyncio.sleep(60)
         assert fake.scene.platform.history == before
         assert await fake.app.journal(run, fake.caller) == rows
 
@@ -61,8 +61,7 @@ def test_other_orders_to_a_finished_run_are_refused_with_what_to_type(tmp_path: 
 def test_an_abort_on_the_way_is_taken_once_and_the_way_back_is_not_disturbed(tmp_path: Path) -> None:
     async def story(fake: Fake) -> None:
         run = await fake.begin()
-        while not fake.scene.platform.weights.get(fake.scene.new.slug):
-            await asyncio.sleep(0.05)
+        await fake.users_meet_it()
         await fake.app.control(run, "abort", fake.caller, "no")
         await asyncio.sleep(1)
         assert (await fake.app.view(run, fake.caller)).state is State.ABORTING

@@ -77,8 +77,33 @@ def test_a_directory_without_an_order_is_no_instance(place: Place) -> None:
     assert instances.scan(place) == []
 
 
+def test_the_output_of_a_release_that_failed_can_be_read_until_a_newer_one_comes(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = iter((1.0, 2.0, 3.0, 4.0))
+    monkeypatch.setattr("soc_deploy_mcp.tools.local.instances.time.time", lambda: next(clock))
+    failed_before, serving = (instances.order(place, release(v), Epoch(1)) for v in ("v1.0.0", "v1.1.0"))
+    instances.bury(failed_before)
+    assert [i.name for i in instances.told(place)] == [serving.name]
+    failed = instances.order(place, release("v1.2.0"), Epoch(1))
+    instances.bury(failed)
+    assert [i.name for i in instances.told(place)] == [serving.name, failed.name]
+    assert [i.name for i in instances.scan(place)] == [serving.name]
+    fixed = instances.order(place, release("v1.3.0"), Epoch(1))
+    assert [i.name for i in instances.told(place)] == [serving.name, fixed.name]
+
+
 def test_the_end_of_the_output_is_short_and_without_known_secrets(tmp_path: Path) -> None:
     (tmp_path / "out.log").write_text("x" * 10000 + "\n" + "line\n" * 30 + "password is hunter22\n")
     text = instances.tail(tmp_path, lines=5, secrets=["hunter22"])
     assert text.splitlines() == ["line"] * 4 + ["password is ***"]
     assert instances.tail(tmp_path / "nowhere") == ""
+
+
+def test_the_cut_at_the_beginning_leaves_no_half_of_a_secret(tmp_path: Path) -> None:
+    """Whoever takes secrets out later cannot know the second half of one."""
+    filler = "x" * (instances.TAIL_BYTES - 12) + "\n"
+    (tmp_path / "out.log").write_text(f"password is hunter22-and-more\n{filler}ready\n")
+    text = instances.tail(tmp_path)
+    assert "more" not in text
+    assert text.endswith("ready")

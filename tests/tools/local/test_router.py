@@ -9,7 +9,8 @@ from soc_deploy_mcp.core.errors import DeployError
 from soc_deploy_mcp.core.ids import Epoch, Slug
 from soc_deploy_mcp.tools.local.guard_client import Conflict, GuardDown, Status
 from soc_deploy_mcp.tools.local.layout import Place
-from soc_deploy_mcp.tools.local.router import OFF, Router
+from soc_deploy_mcp.tools.local.proc import PortOwner
+from soc_deploy_mcp.tools.local.router import OFF, Router, check_entry_free
 from soc_deploy_mcp.tools.local.state import RouterState, shifted
 from tests.tools.local.builders import NEW, OLD, serving
 
@@ -83,3 +84,19 @@ async def test_a_guard_that_is_just_started_again_is_written_to_when_it_is_back(
     guard = Gone()
     await change(router, guard)
     assert guard.state.routes.weights == {OLD: 100}
+
+
+@pytest.mark.parametrize(
+    ("command", "advice"),
+    [
+        ("/h/bin/envoy -c /h/t/abc/r/boot.json", "a port of its own"),
+        ("python3 -m http.server", "stop that process"),
+    ],
+)
+def test_nobody_is_told_to_stop_what_serves_another_target(
+    monkeypatch: pytest.MonkeyPatch, command: str, advice: str
+) -> None:
+    monkeypatch.setattr("soc_deploy_mcp.tools.local.proc.owner", lambda port, besides: PortOwner(7, command))
+    with pytest.raises(DeployError, match="8080") as refused:
+        check_entry_free("127.0.0.1", 8080)
+    assert advice in refused.value.try_
