@@ -9,6 +9,7 @@ from soc_deploy_mcp.actions.rollback.incident import incident
 from soc_deploy_mcp.actions.rollback.incident_text import markdown
 from soc_deploy_mcp.core.canonical import canonical
 from soc_deploy_mcp.core.config.settings import Notify
+from soc_deploy_mcp.core.errors import DeployError
 from soc_deploy_mcp.core.event import LineageChanged, Notified, Record, State, WayBackSeen, payload
 from soc_deploy_mcp.core.evidence import Check, CheckState, Evidence, observed, passed
 from soc_deploy_mcp.core.ids import Instant, Slug
@@ -176,7 +177,10 @@ class PmAgent:
         text = runbook.spliced(self.desk.read_text(path), ours, plan.target.environment)
         if text is None:
             return _open("post.runbook", title, f"{path}: a marker of ours is missing or doubled; not touched")
-        self.desk.write_text(path, text)
+        try:
+            self.desk.write_text(path, text)
+        except DeployError as error:
+            return _open("post.runbook", title, one_line(f"{error.what} {error.why}", 200))
         seen = self._seen("runbook", path, "file", "write between the markers", path)
         return passed("post.runbook", title, seen, path)
 

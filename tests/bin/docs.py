@@ -38,7 +38,9 @@ def errors() -> str:
     rows = "".join(f"| `{code}` | {row.meaning} | {int(row.exit)} |\n" for code, row in sorted(CODES.items()))
     return (
         f"# Errors\n\n{NOTE}Every error says what happened, why, and what to type next. The last column is the exit "
-        f"code of the command line.\n\n## Exit codes\n\n| Exit | |\n|-----:|:---|\n{_exits()}\n"
+        f"code of the command line. An error that ends a run gives the run's exit code instead: 2 where users saw "
+        f"nothing of it, 3 where the new version was taken back.\n\n"
+        f"## Exit codes\n\n| Exit | |\n|-----:|:---|\n{_exits()}\n"
         f"## Codes\n\n| Code | Meaning | Exit |\n|:-----|:--------|-----:|\n{rows}"
     )
 

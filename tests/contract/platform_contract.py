@@ -233,7 +233,7 @@ class PlatformContract:
         await world.users_reach(world.old.slug)
         assert (await world.seen()).weights == half
 
-    async def test_without_spilling_over_nobody_answers_for_a_dead_release(self, world: World) -> None:
+    async def test_nobody_answers_for_a_dead_release_until_another_gets_its_users(self, world: World) -> None:
         await world.serve_old()
         await world.platform.ensure(world.target, world.mortal, 1, FIRST)
         await world.platform.shift(world.target, {world.mortal.slug: 100}, FIRST)
@@ -241,6 +241,9 @@ class PlatformContract:
         probes = [await world.platform.probe(world.target, None, "/", fresh=True) for _ in range(20)]
         assert {p.release for p in probes} <= {world.mortal.slug, None}
         assert not any(p.status == 200 for p in probes)
+        await world.platform.ensure(world.target, world.new, 1, FIRST)
+        await world.platform.shift(world.target, {world.new.slug: 100}, FIRST)
+        await world.users_reach(world.new.slug)
 
     async def test_requests_spill_over_to_a_release_that_is_there_or_nothing_changes(self, world: World) -> None:
         await world.both()

@@ -58,6 +58,7 @@ class Ran:
     id: str
     new: str
     old: str
+    said: str = ""
     state: State = State.DRAFT
     action: str = "deploy"
     exit: int | None = None  # of the command that followed it; None: it was killed
@@ -133,7 +134,8 @@ class Stage:
             ran.state = self.journal.state(ran.id)
             ran.rows = self.journal.rows(ran.id)
             if not any("client" in strike.victims for strike in ran.struck):
-                ran.exit = following.wait(60)
+                ran.said = "".join(following.communicate(timeout=60))
+                ran.exit = following.returncode
         finally:
             following.kill()
             following.communicate()
@@ -169,7 +171,7 @@ class Stage:
         """As without the kills: state, journal, exit code, report, router, processes."""
         about = f"after {'; '.join(map(str, ran.struck))}\n{self.journal.told(ran.id, 60)}"
         assert ran.state in states, about
-        assert ran.exit in (None, EXITS[ran.state]), about
+        assert ran.exit in (None, EXITS[ran.state]), f"{ran.exit} {ran.said}\n{about}"
         self.journal.assert_whole(ran.id)
         self._assert_routes(ran, about)
         self._assert_report(ran, about)

@@ -32,8 +32,9 @@ COMBINATIONS = [(strategy, fate) for strategy in STRATEGIES for fate in FATES]
 
 def others(number: int, fate: Fate) -> Iterator[tuple[Victim, ...]]:
     """Who else dies in each run of a combination, so that over all of them everybody does."""
-    programs = islice(cycle(PROGRAMS), RUNS * number, None)
-    instances = islice(cycle(INSTANCES), number + number // len(INSTANCES), None)
+    strategy, turn = divmod(number, len(FATES))
+    programs = islice(cycle(PROGRAMS), RUNS * number + strategy, None)
+    instances = islice(cycle(INSTANCES), RUNS * strategy + turn, None)
     spared: set[Victim] = set()
     while True:
         instance = next(instances)

@@ -24,7 +24,7 @@ deploy:
   verify_window: 2s
   bake: 2s
   rollback_window: 2s
-judge: {tick: 0.5s, warmup: 0.5s, synthetic_rate: 100, synthetic_paths: [/items]}
+judge: {tick: 0.5s, warmup: 0.5s, synthetic_rate: 100, synthetic_paths: [/items, "/items?q=tea"], r_bad: 3}
 health_checks:
   error_rate: {target: "<0.5%"}
   response_time: {target: "<2s", percentile: 75}
@@ -75,12 +75,12 @@ def test_five_plain_commands_without_traffic_ci_or_scanners(fresh: Product, tmp_
     assert first.box("All tests passing").startswith("[x] All tests passing (9 passed, 0 failed")
     assert first.box("Security scan passed").startswith("[ ]")
 
-    good = fresh.do(*DEPLOY, "v1.1.0", *CANARY)
+    good = fresh.do(*DEPLOY, "v1.1.0", *CANARY, within_s=400)
     assert (good.exit, good.status) == (0, "✅ SUCCESS"), good
-    assert "judged on synthetic traffic (100/s for each release on /healthz, /items)" in good.out
+    assert "judged on synthetic traffic (100/s for each release on /healthz, /items, /items?q=tea)" in good.out
     assert "UNATTENDED" in good.field("Approval")
 
-    bad = fresh.do(*DEPLOY, "v1.2.0", *CANARY)  # 5 % errors
+    bad = fresh.do(*DEPLOY, "v1.2.0", *CANARY, within_s=400)  # 5 % errors
     assert (bad.exit, bad.status) == (3, "⚠️ ROLLBACK"), bad
     assert "REJECT" in bad.field("Rollback Triggered")
     given = [share for weights in fresh.shifts(bad.run) for slug, share in weights.items() if slug.startswith("v1_2_0")]

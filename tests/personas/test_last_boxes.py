@@ -1,11 +1,13 @@
 """The boxes at the end of a report: what is behind a tick, and what an open one says."""
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from soc_deploy_mcp.core.config import Config
+from soc_deploy_mcp.core.errors import DeployError
 from soc_deploy_mcp.core.event import LineageChanged
 from soc_deploy_mcp.core.evidence import Check, CheckState
 from soc_deploy_mcp.core.ids import Instant
@@ -21,7 +23,9 @@ class Nothing:
         return []
 
 
-def boxes(of: Plan, log: str | None, serving: Release | None) -> dict[str, Check]:
+def boxes(
+    of: Plan, log: str | None, serving: Release | None, write: Callable[[str, str], None] | None = None
+) -> dict[str, Check]:
     """The last checks of a run after which `serving` has users' requests; `log` is the output of the new release."""
     written: dict[str, str] = {}
     desk = Desk(
@@ -32,7 +36,7 @@ def boxes(of: Plan, log: str | None, serving: Release | None) -> dict[str, Check
         labels=lambda slug: ArmLabels("envoy_cluster_name", (slug,)),
         logs=lambda target, lines: [] if log is None else [("one", of.new.slug, log)],
         read_text=lambda path: "",
-        write_text=written.__setitem__,
+        write_text=write or written.__setitem__,
         runbook_path=".soc-deploy/runbooks/{service}.md",
         now=lambda: Instant(1_795_000_100.0),
     )
@@ -73,3 +77,13 @@ def test_the_runbook_names_who_serves_before_it_says_that_nothing_changed() -> N
     of = plan("A")
     assert "the release before serves again" in boxes(of, None, of.old)["post.runbook"].reason
     assert boxes(of, None, of.new)["post.runbook"].state is CheckState.PASSED
+
+
+def test_a_project_that_cannot_be_written_leaves_the_other_boxes_alone() -> None:
+    def refuse(path: str, text: str) -> None:
+        raise DeployError("E_WRITE", f"{path} was not written.", "read-only file system")
+
+    of = plan("A")
+    checks = boxes(of, "listening\n", of.new, refuse)
+    assert checks["post.runbook"].reason == ".soc-deploy/runbooks/shop.md was not written. read-only file system"
+    assert checks["post.logs"].state is CheckState.PASSED

@@ -30,7 +30,7 @@ class Typed:
         return f"$ {self.line}  (exit {self.exit})\n{self.shown}"
 
 
-def typed(line: str, folder: Path, environ: Mapping[str, str], within_s: float = 180) -> Typed:
+def typed(line: str, folder: Path, environ: Mapping[str, str], within_s: float = 400) -> Typed:
     """Run a line of shell in a terminal of its own; `Approve?` is answered with y."""
     screen, keyboard = pty.openpty()
     process = subprocess.Popen(

@@ -55,7 +55,7 @@ class Ending:
         await self._way_back(state)
         if state in (State.ROLLED_BACK, State.NEEDS_OPERATOR):
             await self.incident(StepKey("finish/incident"), state)
-        await self._checked("finish/checks", self._last_checks)
+        await self._checked("finish/checks", "the last checks", self._last_checks)
         line = await self._first_line(state)
         event = _EVENTS.get(state, "failed")
         await self._told(event, f"{self._what()}: {line}", "finish/announce")
@@ -86,7 +86,7 @@ class Ending:
         async def receipts() -> list[Check]:
             return list(await self.world.aftercare.receipts(self.ctx.run, event, self.plan))
 
-        await self._checked(f"{key}/receipts", receipts)
+        await self._checked(f"{key}/receipts", f"receipts of {event!r}", receipts)
 
     async def _first_line(self, state: State) -> str:
         match state:
@@ -109,11 +109,11 @@ class Ending:
         verb = "rollback to" if self.plan.action == "rollback" else "deploy of"
         return f"{verb} {self.plan.new.version} on {self.plan.target.name}"
 
-    async def _checked(self, key: str, work: Callable[[], Awaitable[list[Check]]]) -> None:
+    async def _checked(self, key: str, what: str, work: Callable[[], Awaitable[list[Check]]]) -> None:
         async def run() -> list[dict[str, Any]]:
             return [check.to_json() for check in await work()]
 
-        for made in await self._done(StepKey(key), key, run) or ():
+        for made in await self._done(StepKey(key), what, run) or ():
             check = Check.from_json(made)
             await self.ctx.emit(CheckMade(check=check), f"{key}/{check.id}")
 

@@ -164,4 +164,4 @@ def command(pid: int) -> str:
         raw = (PROC / str(pid) / "cmdline").read_bytes()
     except OSError:
         return "?"
-    return raw.replace(b"\0", b" ").decode(errors="replace").strip()[:80] or "?"
+    return raw.replace(b"\0", b" ").decode(errors="replace").strip()[:300] or "?"

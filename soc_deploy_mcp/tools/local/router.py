@@ -3,9 +3,11 @@
 import asyncio
 import contextlib
 import json
+import re
 import secrets
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from soc_deploy_mcp.core.config.service import ServiceSpec
 from soc_deploy_mcp.core.errors import DeployError
@@ -330,16 +332,25 @@ def _rejected(line: str) -> DeployError:
 def check_entry_free(host: str, port: int, besides: Collection[int] = ()) -> None:
     """Raises E_LISTEN_IN_USE when a process outside the sessions `besides` listens on the entry's port."""
     if (found := proc.owner(port, besides)) is not None:
-        if "/r/boot.json" in found.command:  # an Envoy that the platform started, for another target
-            raise DeployError(
-                "E_LISTEN_IN_USE",
-                f"another target of soc-deploy is served on {host}:{port} already",
-                f"It is {found}.",
-                "give each environment and service a port of its own: listen in soc-deploy.yaml",
-            )
+        if boot := _BOOT.search(found.command):
+            raise _other_target(found, f"{host}:{port}", known=Path(boot[1]).exists())
         raise DeployError(
             "E_LISTEN_IN_USE",
             f"{found} listens on {host}:{port}",
             "The entry's port must be free.",
             f"stop that process, or choose another port: listen in soc-deploy.yaml\nss -ltnp 'sport = :{port}'",
         )
+
+
+_BOOT = re.compile(r" -c (/\S+/r/boot\.json)")  # an Envoy that a platform of ours started
+
+
+def _other_target(found: proc.PortOwner, entry: str, *, known: bool) -> DeployError:
+    """Nobody is told to end what serves users, but for a router whose state home was deleted under it."""
+    if known:
+        what = f"another target of soc-deploy is served on {entry} already"
+        try_ = "give each environment and service a port of its own: listen in soc-deploy.yaml"
+    else:
+        what = f"a router of soc-deploy is left over on {entry}: its state home is gone"
+        try_ = f"kill {found.pid}"
+    return DeployError("E_LISTEN_IN_USE", what, f"It is {found}.", try_)

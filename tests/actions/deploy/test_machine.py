@@ -36,7 +36,7 @@ def test_every_state_takes_or_refuses_every_verb(state: State, verb: str) -> Non
     assert (refused == "") is (verb in TAKES[state]), refused
 
 
-def test_r1_abort_is_taken_in_every_state_that_is_not_over() -> None:
+def test_r01_abort_is_taken_in_every_state_that_is_not_over() -> None:
     for state in State:
         assert (refusal(Standing(state), "abort") == "") is not state.terminal
 

@@ -96,6 +96,7 @@ def test_r07_ready_then_weight_and_no_weight_before_it_is_taken_away(
 ) -> None:
     """R7: order ready → route → weight; weight 0 before instances go."""
     ended = told(tmp_path, people, strategy=strategy, new_behaviour=new)  # type: ignore[arg-type]
+    assert ended.state is (State.ROLLED_BACK if people or new is BAD else State.SUCCEEDED)
     for moment in moments(ended):
         if moment.verb == "shift":
             assert all(moment.ready.get(slug) for slug in moment.weights), moment

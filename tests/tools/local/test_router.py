@@ -89,14 +89,19 @@ async def test_a_guard_that_is_just_started_again_is_written_to_when_it_is_back(
 @pytest.mark.parametrize(
     ("command", "advice"),
     [
-        ("/h/bin/envoy -c /h/t/abc/r/boot.json", "a port of its own"),
+        ("/h/bin/envoy -c {boot} --concurrency 2", "a port of its own"),
+        ("/h/bin/envoy -c /gone/t/abc/r/boot.json --concurrency 2", "kill 7"),
         ("python3 -m http.server", "stop that process"),
     ],
 )
 def test_nobody_is_told_to_stop_what_serves_another_target(
-    monkeypatch: pytest.MonkeyPatch, command: str, advice: str
+    router: Router, monkeypatch: pytest.MonkeyPatch, command: str, advice: str
 ) -> None:
-    monkeypatch.setattr("soc_deploy_mcp.tools.local.proc.owner", lambda port, besides: PortOwner(7, command))
+    boot = router.place.root / "r" / "boot.json"
+    boot.parent.mkdir(exist_ok=True)
+    boot.touch()
+    found = PortOwner(7, command.format(boot=boot))
+    monkeypatch.setattr("soc_deploy_mcp.tools.local.proc.owner", lambda port, besides: found)
     with pytest.raises(DeployError, match="8080") as refused:
         check_entry_free("127.0.0.1", 8080)
     assert advice in refused.value.try_
