@@ -144,7 +144,7 @@ def _leaky(scene: Scene, where: str) -> None:
     loud = f"connect to db with {SECRET} failed\npassword={SHORT}"
     platform = scene.platform
     assert isinstance(platform, Machine)
-    platform.said = f"ERROR {'.' * 68}{SECRET}\n{loud}"  # where lines are cut to fit, no half of it may be left
+    platform.said = f"ERROR {'.' * 60}{SECRET}\n{loud}"  # where lines are cut to fit, no half of it may be left
 
     def fault(verb: str) -> None:
         if verb == where and scene.new.slug in platform.versions:

@@ -61,6 +61,8 @@ def _followed(link: Link, run_id: str, options: Options) -> dict[str, Any]:
     while True:
         after = _shown(link, run_id, after, options)
         view: dict[str, Any] = link.call("view", run=run_id)
+        if view["ended_at"] is None and view["state"] != "WAITING_APPROVAL":
+            continue  # it waited a moment ago, and was approved meanwhile
         waiting = view.get("waiting")
         if view["state"] != "WAITING_APPROVAL" or not waiting or options.json or not sys.stdin.isatty():
             return view

@@ -29,6 +29,7 @@ from soc_deploy_mcp.interfaces.daemon.trouble import trouble
 # Asked again when the daemon is lost between question and answer: they change nothing.
 READS = frozenset({"view", "runs", "live", "report", "journal", "releases", "logs", "open_runs", "daemon.status"})
 STOP_S = 15.0
+LOSSES = 3  # in a row, after which nobody is waited for any longer
 
 
 class Wire:
@@ -91,15 +92,19 @@ class Client:
         return cls(paths, environ, DAEMON, reached)
 
     def call(self, method: str, **params: Any) -> Any:
-        """The result of a method. DeployError as the daemon says it, E_DAEMON when it was lost."""
-        try:
-            return self._ask(method, params)
-        except OSError:
-            if method not in READS:
-                raise _lost() from None
-        self.close()
-        self._wire = self._reach()
-        return self._ask(method, params)
+        """The result of a method. DeployError as the daemon says it, E_DAEMON when it was lost. What only reads is
+        asked again: a daemon that was just reached may be lost too."""
+        for losses in range(LOSSES + 1):
+            if losses:
+                time.sleep(0.5 * (losses - 1))
+                self.close()
+                self._wire = self._reach()
+            try:
+                return self._ask(method, params)
+            except OSError:
+                if method not in READS:
+                    break
+        raise _lost()
 
     def stream(self, method: str, *, tick: float | None = None, **params: Any) -> Iterator[dict[str, Any] | None]:
         """The events of a method on a connection of its own; None each `tick` seconds without one."""
@@ -123,7 +128,7 @@ class Client:
                 return
             except OSError:
                 losses += 1
-                if losses > 3:
+                if losses > LOSSES:
                     raise _lost() from None
                 time.sleep(0.5 * losses)
 

@@ -151,6 +151,11 @@ def test_a_release_that_answers_nobody_fails_without_grace() -> None:
     assert silent.failure
 
 
+def test_nobody_is_called_silent_before_a_first_answer_can_have_come() -> None:
+    _, said = play([tick(float(t), arm(0)) for t in range(1, 8)])
+    assert [v.reason == "canary_silent" for v in said] == [False] * 4 + [True] * 3
+
+
 def test_a_seldom_asked_release_is_not_called_silent() -> None:
     rare = replace(MEASURED, rps=2.0)
     ticks = [tick(float(t), arm(0), arm(2)) for t in range(1, 60)]

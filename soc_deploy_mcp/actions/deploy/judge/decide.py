@@ -11,6 +11,7 @@ from soc_deploy_mcp.actions.deploy.judge.types import MetricSpec, Specs, StepInf
 SILENCE_S = 30.0  # without a request for so long, and for ten expected ones, there is no traffic
 _EXPECTED = 10.0
 _UNHEARD = 9.0  # nats over all ticks: a live release is called silent in one rollout of eight thousand at most
+_FIRST_ANSWER_S = 5.0  # after the start of a step, in which nobody is called silent
 _SIGMAS = 4.0  # chance that a cost cap must leave room for
 
 
@@ -61,7 +62,8 @@ def _too_expensive(state: JudgeState, specs: Specs, step: StepInfo, now: float) 
 
 
 def _no_data(state: JudgeState, specs: Specs, step: StepInfo, now: float) -> _Said | None:
-    if state.unheard >= _UNHEARD + log(state.planned):
+    # Answers are counted, and a slow release is not a silent one: its first answers come later than the old one's.
+    if state.unheard >= _UNHEARD + log(state.planned) and now - step.started_at >= _FIRST_ANSWER_S:
         return _Said(Word.NO_DATA, "canary_silent", since=now)
     if state.at is None or now - state.at > specs.max_age_s:
         return _Said(Word.NO_DATA, "no_tick", since=step.started_at if state.at is None else state.at)
