@@ -82,6 +82,8 @@ _REASONS = {
     "no_traffic": "no requests came",
     "no_tick": "nothing could be counted",
     "not_accepted": "not enough evidence yet",
+    "worse": "worse than the old release",
+    "guard": "past its hard limit",
     "min_samples": "too few requests yet",
     "instances_unknown": "the instances could not be observed",
     "instance_exited": "an instance of the new release ended or restarted",
