@@ -21,18 +21,22 @@ FILE = RESULTS / "judge-answers.json"
 class Answers:
     def __init__(self, file: Path = FILE) -> None:
         self._file = file
-        self._known: dict[str, Any] = json.loads(file.read_text()) if file.exists() else {}
+        self._known = self._read()
 
     def get(self, name: str, fingerprint: str) -> dict[str, Any] | None:
         found = self._known.get(name)
         return found if found is not None and found["fingerprint"] == fingerprint else None
 
     def put(self, name: str, answer: dict[str, Any]) -> None:
-        self._known[name] = answer
+        self._known = self._read() | {name: answer}  # another part of the bench may have found more
         self._file.parent.mkdir(parents=True, exist_ok=True)
         written = self._file.with_suffix(".new")
         written.write_text(json.dumps(self._known, indent=1, ensure_ascii=False) + "\n")
         written.replace(self._file)
+
+    def _read(self) -> dict[str, Any]:
+        known: dict[str, Any] = json.loads(self._file.read_text()) if self._file.exists() else {}
+        return known
 
 
 def fingerprint(*question: object) -> str:

@@ -148,6 +148,7 @@ def bad_releases() -> list[Question]:
     for weight, base in ((5, 0.01), (25, 0.004), (50, 0.002), (100, 0.001)):
         one("×2 errors, k 1", weight, World(errors=base, ratio=2, slow_new=0.01), EXACT)
     one("1 % of 0 errors, k 1", 5, World(errors=0.0, errors_new=0.01), EXACT)
+    one("×2 errors, k unknown", 50, World(errors=0.002, ratio=2, slow_new=0.01), LATENCY)
     one("×2 errors in pairs, k unknown", 100, World(errors=0.001, ratio=2, slow_new=0.01, burst=2), LATENCY)
     one("×2 errors in pairs, k unknown", 50, World(errors=0.002, ratio=2, slow_new=0.01, burst=2), LATENCY)
     one("latency ×2, k 1", 10, World(errors=0.0, slow=0.025, slow_new=0.05), EXACT)

@@ -108,10 +108,10 @@ CODES: dict[str, Code] = {
     "E_DAEMON": Code("The daemon cannot be reached.", _R),
     "E_DAEMON_OLDER": Code("An older daemon has open runs.", _R),
     "E_DAEMON_BUSY": Code("The daemon has open runs.", _R),
+    "E_DAEMON_STOPPED": Code("The daemon was stopped by hand; open runs resume when one starts.", Exit.NOT_OVER),
     "E_PROTOCOL": Code("A message was not understood.", _R),
     # clients
     "E_CLIENT": Code("No such client.", _U),
-    "E_INSTALL": Code("A client file could not be changed safely.", _R),
     "E_INTERNAL": Code("A defect of soc-deploy.", _R),
 }
 

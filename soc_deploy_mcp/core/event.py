@@ -215,6 +215,16 @@ class Notice(Payload):
     untrusted: bool = False  # text from outside: escaped, capped, marked
 
 
+class OutputSeen(Payload):
+    """The end of what an instance of a release that was taken back has written. Text from outside."""
+
+    KIND = "emitted"
+    TYPE = "output"
+    release: str  # version
+    instance: str
+    lines: tuple[str, ...]  # oldest first
+
+
 class GoingBack(Payload):
     """The decision to go back was taken."""
 
@@ -323,6 +333,6 @@ _SHAPES: dict[tuple[str, str], type[Payload]] = {
     for shape in (
         *(RunOpened, PlanMade, EvidenceSeen, CheckMade, ApprovalAsked, ApprovalGiven, ApprovalUsed, Moved),
         *(StepStarted, StepEnded, VerdictGiven, HealthSeen, Notice, GoingBack, TrafficBack, Downtime, Impact),
-        *(WayBackSeen, Announced, Notified, Recorded, LineageChanged, Finished, ErrorSeen),
+        *(WayBackSeen, Announced, Notified, Recorded, LineageChanged, Finished, ErrorSeen, OutputSeen),
     )
 }

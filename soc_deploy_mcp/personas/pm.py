@@ -22,7 +22,7 @@ from soc_deploy_mcp.tools.metrics import QUERIES
 
 RECEIPT_S = 5.0
 ERROR_LINE = re.compile(r"\b(ERROR|CRITICAL|FATAL|Traceback|panic:|Unhandled)\b")
-LOG_LINES = 2000
+LOG_LINES, OUTPUT_LINES = 2000, 100
 
 
 @dataclass
@@ -34,7 +34,7 @@ class Desk:
     journal: Callable[[str], Awaitable[Sequence[Record]]]
     metrics: Callable[[Target], MetricsSource]
     labels: Callable[[Slug], ArmLabels]
-    logs: Callable[[Target, int], list[tuple[str, Slug, str]]]
+    logs: Callable[[Target, Slug, int], list[tuple[str, str]]]  # (instance, end of its output); redacted
     read_text: Callable[[str], str]  # a file of the project; "" when it is not there
     write_text: Callable[[str, str], None]  # path relative to the project, text
     runbook_path: str
@@ -143,7 +143,7 @@ class PmAgent:
     def _error_log(self, plan: Plan, serving: Release | None) -> Check:
         """Ticked for a release that serves and wrote something; of one that failed, silence is no good sign."""
         title = "Error logs checked"
-        texts = [text for _, release, text in self.desk.logs(plan.target, LOG_LINES) if release == plan.new.slug]
+        texts = [text for _, text in self.desk.logs(plan.target, plan.new.slug, LOG_LINES)]
         if not texts:
             return _open("post.logs", title, f"no log of {plan.new.version} is there")
         lines = [line for text in texts for line in text.splitlines()]
@@ -183,6 +183,9 @@ class PmAgent:
             return _open("post.runbook", title, one_line(f"{error.what} {error.why}", 200))
         seen = self._seen("runbook", path, "file", "write between the markers", path)
         return passed("post.runbook", title, seen, path)
+
+    async def output(self, target: Target, release: Release) -> Sequence[tuple[str, str]]:
+        return self.desk.logs(target, release.slug, OUTPUT_LINES)
 
     async def incident(self, plan: Plan, records: Sequence[Record], state: State) -> str:
         made = incident(plan, records, state)

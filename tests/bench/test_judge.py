@@ -65,6 +65,14 @@ def test_an_answer_is_kept_for_the_same_question_alone(tmp_path: Path) -> None:
     assert Answers(file).get("two", asked) is None
 
 
+def test_parts_that_run_at_the_same_time_add_up(tmp_path: Path) -> None:
+    one, two = Answers(tmp_path / "answers.json"), Answers(tmp_path / "answers.json")
+    one.put("one", {"fingerprint": "a"})
+    two.put("two", {"fingerprint": "b"})
+    assert Answers(tmp_path / "answers.json").get("one", "a")
+    assert Answers(tmp_path / "answers.json").get("two", "b")
+
+
 def test_other_rules_are_other_answers_and_other_comments_are_not(tmp_path: Path) -> None:
     source = tmp_path / "rule.py"
     said = []

@@ -30,7 +30,7 @@ class Row:
 
     @property
     def name(self) -> str:
-        """The same in every run: `observed canary/40/2-shift`. Rows without a key of their own have a type or state."""
+        """The same in every run: `observed canary/40/1-shift`. Rows without a key of their own have a type or state."""
         more = self.payload.get("state") or self.payload.get("type") or ""
         return f"{self.kind} {_DIGEST.sub('DIGEST', _VERSION.sub('VERSION', self.key or more))}"
 

@@ -16,7 +16,7 @@ from tests.support.product import deploying
 
 pytestmark = pytest.mark.crash
 
-SHIFTS = {"blue-green": "switch/1-shift", "canary": "canary/40/2-shift"}
+SHIFTS = {"blue-green": "switch/0-shift", "canary": "canary/40/1-shift"}
 TOGETHER: tuple[tuple[Victim, ...], ...] = (
     ("daemon", "router"),
     ("daemon", "guard"),

@@ -13,7 +13,7 @@ pytestmark = pytest.mark.crash
 ASKED: dict[tuple[Strategy, Fate], tuple[Strike, ...]] = {
     ("blue-green", "good"): (
         Strike("intent smoke/0-smoke", ("router",)),
-        Strike("intent switch/2-confirm", ("router",)),
+        Strike("intent switch/1-confirm", ("router",)),
     ),
     ("blue-green", "bad"): (
         Strike("intent back/confirm/probe", ("router",)),

@@ -11,7 +11,7 @@ def test_a_release_goes_on_when_the_daemon_and_the_router_are_killed(
     versions: Path, home: Path, tmp_path: Path
 ) -> None:
     with stage(versions, home, tmp_path) as here:
-        ran = here.deploy("blue-green", "good", [Strike("intent switch/1-shift", ("daemon", "router"))])
+        ran = here.deploy("blue-green", "good", [Strike("intent switch/0-shift", ("daemon", "router"))])
         assert ran.shares == [0, 100]
         summary = here.users.check()
     assert summary["by_version"][ran.new]["ok"] > 0

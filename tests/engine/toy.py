@@ -9,6 +9,7 @@ import json
 import os
 import resource
 import signal
+import sys
 import threading
 from pathlib import Path
 from typing import Any
@@ -131,7 +132,11 @@ def _effect(target: Target, key: str) -> Effect:
 
 
 def _fill_the_disk(target: Target) -> None:
-    """No file of this process may grow beyond what the journal's log has now; the test gives room again."""
+    """No file of this process may grow beyond what the journal's log has now; the test gives room again.
+
+    That holds for a .pyc in the shared tree too: one that is cut off there would break whoever imports it next.
+    """
+    sys.dont_write_bytecode = True
     size = (target.directory.parent / "journal.db-wal").stat().st_size
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
 

@@ -34,7 +34,7 @@ def boxes(
         journal=lambda run: asyncio.sleep(0, ()),
         metrics=lambda target: Nothing(),  # type: ignore[arg-type,return-value]
         labels=lambda slug: ArmLabels("envoy_cluster_name", (slug,)),
-        logs=lambda target, lines: [] if log is None else [("one", of.new.slug, log)],
+        logs=lambda target, slug, lines: [] if log is None or slug != of.new.slug else [("one", log)],
         read_text=lambda path: "",
         write_text=write or written.__setitem__,
         runbook_path=".soc-deploy/runbooks/{service}.md",

@@ -23,6 +23,7 @@ from soc_deploy_mcp.core.event import (
     TrafficBack,
 )
 from soc_deploy_mcp.core.ids import StepKey
+from soc_deploy_mcp.core.report.text import cause
 from soc_deploy_mcp.engine.context import Context, Effect, Json
 
 # Failures of the machine or of ours: the release is not to blame and is not quarantined.
@@ -33,6 +34,10 @@ NOT_ITS_FAULT = frozenset(
         *("E_ARTIFACT_MISMATCH", "E_JOURNAL", "E_INTERNAL", "E_NO_ROUTER"),
     }
 )
+
+
+def _said(back: GoBack) -> str:
+    return f"{cause(back.code, back.by)}: {back.why}"
 
 
 class GoingBackProgram:
@@ -61,7 +66,7 @@ class GoingBackProgram:
             await self.ctx.emit(seen, "back/error")
             state = State.NEEDS_OPERATOR
         if self._blamed(back):
-            bad = LineageChanged(change="quarantined", release=self.plan.new, why=f"{back.code}: {back.why}"[:200])
+            bad = LineageChanged(change="quarantined", release=self.plan.new, why=_said(back)[:200])
             await self.ctx.emit(bad, "back/quarantined")
         return state
 
@@ -86,9 +91,9 @@ class GoingBackProgram:
         step = self.trail.step
         if step is None or not self.trail.open:
             return
-        self.trail.words.setdefault(step.key, back.code)
+        self.trail.words.setdefault(step.key, "stopped by a person" if back.code == "operator" else back.code)
         self.trail.open = False
-        ended = StepEnded(step=step.key, row=self.trail.row(), status="failed", note=f"{back.code}: {back.why}")
+        ended = StepEnded(step=step.key, row=self.trail.row(), status="failed", note=_said(back))
         await self.ctx.emit(ended, f"{step.key}/ended")
 
     async def _flip(self, key: str) -> Json:

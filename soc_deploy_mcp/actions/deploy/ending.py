@@ -15,6 +15,7 @@ from soc_deploy_mcp.core.event import (
     Impact,
     Moved,
     Notice,
+    OutputSeen,
     Recorded,
     State,
     WayBackSeen,
@@ -23,9 +24,11 @@ from soc_deploy_mcp.core.evidence import Check
 from soc_deploy_mcp.core.ids import StepKey
 from soc_deploy_mcp.core.plan import Plan
 from soc_deploy_mcp.core.platform import Observation
+from soc_deploy_mcp.core.report.text import one_line
 from soc_deploy_mcp.engine.context import Context
 
 AFTERCARE_S = 60.0
+LINES, LINE_CHARS = 20, 300  # of an instance's output, for the incident report
 _EVENTS = {State.SUCCEEDED: "succeeded", State.ROLLED_BACK: "rolled_back"}
 
 
@@ -41,12 +44,26 @@ class Ending:
         await self.ctx.emit(Announced(event=event, line=f"{self._what()}: {line}"), f"{key}/page")
 
     async def incident(self, key: StepKey, state: State = State.SUCCEEDED) -> None:
+        await self._output(key)
+
         async def write() -> str:
             records = await self.world.journal(self.ctx.run)
             return await self.world.aftercare.incident(self.plan, records, state)
 
         if path := await self._done(key, "incident report", write):
             await self.ctx.emit(Recorded(what="incident", path=path), f"{key}/recorded")
+
+    async def _output(self, key: StepKey) -> None:
+        """What the release that is taken back wrote last, for whoever looks for the cause."""
+        about = self.plan.old if self.plan.action == "rollback" and self.plan.old else self.plan.new
+
+        async def read() -> list[tuple[str, list[str]]]:
+            found = await self.world.aftercare.output(self.plan.target, about)
+            return [(instance, _last_lines(text)) for instance, text in found]
+
+        for instance, lines in await self._done(StepKey(f"{key}/output"), "the release's output", read) or ():
+            seen = OutputSeen(release=about.version, instance=instance, lines=tuple(lines))
+            await self.ctx.emit(seen, f"{key}/output/{instance}")
 
     async def finish(self, state: State) -> None:
         """The last rows of a run. A failure in here is told and never changes the state."""
@@ -125,6 +142,11 @@ class Ending:
             told = error.what if isinstance(error, DeployError) else f"not done within {AFTERCARE_S:.0f} s"
             await self.ctx.emit(Notice(level="warning", text=f"{what}: {told}"), f"{key}/failed")
             return None
+
+
+def _last_lines(text: str) -> list[str]:
+    lines = [one_line(line, LINE_CHARS) for line in text.splitlines()]
+    return [line for line in lines if line][-LINES:]
 
 
 def traffic(seen: Observation) -> str:

@@ -68,7 +68,7 @@ def _compared(plan: Plan, reading: Reading, said: Verdict, specs: Specs) -> Heal
     bound = f" >{reading.bound_ms:.0f} ms" if reading.bound_ms is not None else ""
     return HealthRow(
         check=f"{name}{bound} ({plan.new.version})",
-        target=f"RR < {specs_r_bad(specs):.1f}",
+        target=f"<{specs_r_bad(specs):.1f}× the baseline",
         actual=f"{ratio(new.x, new.n, old.x, old.n)} ({counts})" + (f", {state}" if state else ""),
         status="failed" if blamed else "ok" if reading.accepted else "partial",
     )
@@ -79,9 +79,9 @@ def specs_r_bad(specs: Specs) -> float:
 
 
 def ratio(x_new: int, n_new: int, x_old: int, n_old: int) -> str:
-    """The rate of the new release over the old one's: `RR 0.9`, `RR ∞`, `RR —` without bad events."""
+    """The rate of the new release over the old one's: `0.90×`, `∞×`, `—` without bad events."""
     if not n_new or not n_old or not (x_new or x_old):
-        return "RR —"
+        return "—"
     if not x_old:
-        return "RR ∞"
-    return f"RR {(x_new / n_new) / (x_old / n_old):.2f}"
+        return "∞×"
+    return f"{(x_new / n_new) / (x_old / n_old):.2f}×"

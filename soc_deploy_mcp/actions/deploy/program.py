@@ -219,16 +219,17 @@ class Rollout:
         raise DeployError("E_WEIGHTS", "the dead-man timer returned the traffic three times", "", "soc-deploy status")
 
     async def _observe(self, op: p.Judge | p.Verify | p.Bake, key: StepKey) -> None:
-        """Watch until there is a reason to go on. A resumed or extended observation is a new one in the journal."""
+        """Watch until there is a reason to go on. An observation that begins again is a new one in the journal; its
+        limit begins again only when a person or the plan said so (R9)."""
         if isinstance(op, p.Bake):
             await self.beat.off()
             await self.ctx.act(StepKey(f"{key}/dead-man-off"), self.carrier.dead_man(None))
             if self.trail.shift is not None:  # nor is it armed again by what is restored in here
                 self.trail.shift = self.trail.shift.model_copy(update={"dead_man": False})
-        extended = False
+        extended, since = False, self.ctx.now()
         for attempt in range(1, 1000):
             here = StepKey(f"{key}#{attempt}" if attempt > 1 else key)
-            result = await self.ctx.watch(here, self.watcher.observation(op))
+            result = await self.ctx.watch(here, self.watcher.observation(op, self.ctx.now() - since))
             outcome = self.trail_after(result)
             move = decide.after(
                 outcome, self.plan.settings.deploy, auto_rollback=self.plan.auto_rollback, extended=extended
@@ -243,6 +244,8 @@ class Rollout:
                 case Again(why=why):
                     extended = extended or outcome.end == "hold"
                     await self._restored(why, here)
+            if outcome.end != "dead_man":
+                since = self.ctx.now()
         raise BackWanted(GoBack("E_INTERNAL", "the observation was begun a thousand times", "soc-deploy"))
 
     def trail_after(self, result: Json) -> Outcome:

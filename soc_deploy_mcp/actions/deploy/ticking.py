@@ -66,6 +66,8 @@ class Ticking:
         self.resumed = False
         self.paused: dict[str, Any] | None = None  # by whom and since when a person holds it
         self.promoted = ""  # who skips the rest of this wait
+        self.held = ""  # what an ACCEPT means while the run is paused
+        self.told_enough = False
         self._saved_at = 0.0
         self._told: tuple[Word, str] | None = None
 
@@ -77,6 +79,7 @@ class Ticking:
             self.state = JudgeState.from_json(kept["judge"])
             self.paused = kept.get("paused")
             self.promoted = kept.get("promoted", "")
+            self.told_enough = kept.get("told_enough", False)
         elif judged:
             self.state = on_new_step(JudgeState.from_json(judged["judge"]), self.specs)
         else:
@@ -104,7 +107,7 @@ class Ticking:
 
     def left(self) -> dict[str, Any]:
         """What the next observation, or the next process, goes on from."""
-        orders = {"paused": self.paused, "promoted": self.promoted}
+        orders = {"paused": self.paused, "promoted": self.promoted, "told_enough": self.told_enough}
         return {"judge": self.state.to_json(), "eyes": self.eyes.state(), **{k: v for k, v in orders.items() if v}}
 
     def patient(self, max_s: float) -> None:
@@ -140,7 +143,7 @@ class Ticking:
             step=self.key,
             weight=self.weight,
             word=said.word.value,
-            reason=said.reason,
+            reason=self.held if said.word is Word.ACCEPT else said.reason,
             metric=said.metric,
             since=self.step.started_at,
             readings=[reading.to_json() for reading in said.readings],

@@ -13,6 +13,7 @@ from soc_deploy_mcp.actions.deploy.conclude import Purpose, Watch
 from soc_deploy_mcp.actions.deploy.decide import Outcome, Pause
 from soc_deploy_mcp.actions.deploy.figures import health_rows, judge_rows
 from soc_deploy_mcp.actions.deploy.judge import Measured, StepInfo, Word, probes_wanted
+from soc_deploy_mcp.actions.deploy.machine import RESUMABLE
 from soc_deploy_mcp.actions.deploy.sight import Eyes, Figures
 from soc_deploy_mcp.actions.deploy.stages import rules, stage, ticks, waiting_stages
 from soc_deploy_mcp.actions.deploy.ticking import Ticking
@@ -26,6 +27,8 @@ from soc_deploy_mcp.engine.context import Activity, Json, Taken, Watching
 
 Judged = Judge | Verify | Bake
 UNKNOWN = (Word.NO_DATA, Word.ENV_UNHEALTHY)
+# What the live view says beside an ACCEPT in a pause, which ends by a person only.
+ENOUGH, ONLY_BACK = "enough evidence, waits for resume", "only the way back is left"
 
 
 class Watcher:
@@ -59,15 +62,17 @@ class Watcher:
 
     # --- with weight
 
-    def observation(self, op: Judged) -> Activity:
-        """Watch until there is a reason to go on or to go back, or the time is over."""
+    def observation(self, op: Judged, spent_s: float = 0.0) -> Activity:
+        """Watch until there is a reason to go on or to go back, or the time is over. `spent_s`: of the limit, what
+        earlier looks at the same step have used up (R9)."""
         purpose = purpose_of(op)
         one = stage(self.plan, op)
         assert one is not None
         weight = one.weight
 
         async def run(watch: Watching) -> Json:
-            looking = Watch(purpose, watch.started_at, one.min_s, one.max_s, watch.now())
+            left = max(0.0, one.max_s - spent_s) if purpose == "accept" else one.max_s
+            looking = Watch(purpose, watch.started_at, one.min_s, left, watch.now())
             ticking = await self._begin(watch, op, weight, looking)
             try:
                 ended = await self._still(watch, ticking) if ticking.paused else None
@@ -92,6 +97,7 @@ class Watcher:
             if watch.checkpoint is None:
                 await _forget(watch, "resume", "promote")  # typed before there was anything to resume
             ticking = await self._begin(watch, op, weight, looking)
+            ticking.held = ENOUGH if pause.reason in RESUMABLE else ONLY_BACK
             try:
                 outcome = await self._until(watch, ticking, looking, weight, latched=pause.reason == "health_failed")
                 return await self._result(watch, ticking, outcome)
@@ -124,6 +130,8 @@ class Watcher:
             if ended := await self._ordered(watch, ticking, looking):
                 return ended
             said = await ticking.tick()
+            if said.word is Word.ACCEPT and ticking.held == ENOUGH and not ticking.paused:
+                await self._tell_enough(watch, ticking)
             sick = conclude.sick_since(sick, said, watch.now())
             if moved := moved_by_others(ticking.seen.seen if ticking.seen else None, self.carrier.weights(weight)):
                 return moved
@@ -135,6 +143,15 @@ class Watcher:
                 spent = watch.now() - looking.started_at
                 return Outcome(end="promoted", code="PROMOTED", by=ticking.promoted, seconds=spent)
             await watch.pause(self.plan.settings.judge.tick)
+
+    async def _tell_enough(self, watch: Watching, ticking: Ticking) -> None:
+        """Once in a pause that no person made: whoever waits for evidence is told that there is some."""
+        if not ticking.told_enough:
+            ticking.told_enough = True
+            version = self.plan.new.version
+            text = f"there is enough evidence for {version} now; the run stays paused until a person says resume"
+            await watch.emit(Notice(level="note", text=text), f"enough/{watch.now():.3f}")
+            await watch.save(ticking.left())
 
     async def _ordered(self, watch: Watching, ticking: Ticking, looking: Watch) -> Outcome | None:
         """What people asked for since the last tick."""
@@ -180,12 +197,13 @@ class Watcher:
         assert ticking.paused is not None
         limit = self.plan.settings.deploy.pause_expires
         ticking.patient(ticking.step.max_s + limit)
+        ticking.held = ENOUGH
         still = Watch("hold", float(ticking.paused["at"]), 0.0, limit)
         outcome = await self._until(watch, ticking, still, ticking.weight)
         if outcome.end != "resumed":
             return outcome
         await _forget(watch, "resume", "promote")
-        ticking.paused = None
+        ticking.paused, ticking.held = None, ""
         resumed = Moved(state=State(self.trail.phase), why=f"resumed by {outcome.by}")
         await watch.emit(resumed, f"resume/{watch.now():.3f}")
         return None

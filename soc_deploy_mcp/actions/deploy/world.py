@@ -40,6 +40,10 @@ class Aftercare(Protocol):
         """Monitoring, logs, runbook: the boxes under Post-Deployment Actions."""
         ...
 
+    async def output(self, target: Target, release: Release) -> Sequence[tuple[str, str]]:
+        """(instance, end of its output) of a release, also of one whose instances are stopped; redacted, untrusted."""
+        ...
+
     async def incident(self, plan: Plan, records: Sequence[Record], state: State) -> str:
         """Write the incident report; the path relative to the project."""
         ...

@@ -9,7 +9,7 @@ from soc_deploy_mcp.core.ids import Instant
 from soc_deploy_mcp.core.model import Noun
 from soc_deploy_mcp.core.plan import Plan
 from soc_deploy_mcp.core.release import Release
-from soc_deploy_mcp.core.report.text import one_line
+from soc_deploy_mcp.core.report.text import cause, one_line
 from soc_deploy_mcp.core.times import iso, second
 
 NOT_RESTORED = (
@@ -56,21 +56,31 @@ def incident(plan: Plan, records: Sequence[Record], state: State) -> Incident:
         version=about.version,
         environment=plan.target.environment,
         service=plan.target.service,
-        trigger=f"{back[1].code}: {back[1].why}" if back else "unknown",
+        trigger=f"{cause(back[1].code, back[1].by)}: {back[1].why}" if back else "unknown",
         status=state.value,
         before=by_hand,
         began=iso(facts.live) if facts.live else None,
         ended=iso(facts.home) if facts.home else None,
         counted=plan.new.version,
         impact=facts.impact,
-        timeline=tuple(_timeline(records)),
+        timeline=tuple((at, what, _who(by, records)) for at, what, by in _timeline(records)),
         detection=facts.detection,
-        decision={"by": back[1].by, "at": iso(back[0].at), "auto_rollback": plan.auto_rollback} if back else {},
+        decision=_decision(*back, plan, records) if back else {},
         recovery=facts.recovery,
         logs=facts.logs,
         quarantined=tuple(dict.fromkeys(facts.quarantined)),
-        evidence=facts.evidence,
+        evidence=tuple(dict.fromkeys(facts.evidence)),
     )
+
+
+def _decision(record: Record, back: ev.GoingBack, plan: Plan, records: Sequence[Record]) -> dict[str, Any]:
+    return {"by": _who(back.by, records), "at": iso(record.at), "auto_rollback": plan.auto_rollback}
+
+
+def _who(by: str, records: Sequence[Record]) -> str:
+    """A rollback by hand was decided by whoever asked for the run."""
+    opened = ev.payload(records[0]) if by == "operator" else None
+    return opened.caller.subject if isinstance(opened, ev.RunOpened) else by
 
 
 class _Facts:
@@ -113,6 +123,8 @@ class _Facts:
                 self.evidence += (f"{seen.kind} {seen.id}",)
             case ev.Notice(untrusted=True, text=text):
                 self.logs = (*self.logs, one_line(text, 400))
+            case ev.OutputSeen(instance=instance, lines=lines):
+                self.logs += tuple(one_line(f"{instance}: {line}", 400) for line in lines)
 
 
 def _timeline(records: Sequence[Record]) -> Iterator[tuple[str, str, str]]:
@@ -130,7 +142,7 @@ def _said(record: Record) -> tuple[str, str] | None:
         case ev.VerdictGiven() as verdict:
             return f"{verdict.word} {verdict.metric} at {verdict.weight} %".replace("  ", " "), "judge"
         case ev.GoingBack() as back:
-            return f"decided to go back: {back.code}", back.by
+            return f"decided to go back: {cause(back.code, back.by)}", back.by
         case ev.TrafficBack() as back:
             return f"{back.to} has all requests, {back.seconds:.1f} s after the decision", "router"
         case ev.Moved(state=state, why=why):

@@ -154,7 +154,8 @@ def _incident() -> Step:
 
 def _without_judging(steps: tuple[Step, ...]) -> tuple[Step, ...]:
     """A rolling update for going back: the same batches, without waiting for evidence and without a new mark."""
-    return tuple(step.model_copy(update={"ops": tuple(_hurried(op) for op in step.ops if _kept(op))}) for step in steps)
+    kept = [step.model_copy(update={"ops": tuple(_hurried(op) for op in step.ops if _kept(op))}) for step in steps]
+    return tuple(step for step in kept if step.ops)
 
 
 def _kept(op: Op) -> bool:

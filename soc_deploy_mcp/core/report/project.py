@@ -9,7 +9,7 @@ from soc_deploy_mcp.core.evidence import Check, CheckState
 from soc_deploy_mcp.core.ids import Instant, RunId, StepKey
 from soc_deploy_mcp.core.report.boxes import CHECKLIST, POST, box
 from soc_deploy_mcp.core.report.model import Note, Report, RollbackInfo, StepRow, StepStatus, Summary
-from soc_deploy_mcp.core.report.text import inline, metric, one_line
+from soc_deploy_mcp.core.report.text import cause, inline, metric, one_line
 from soc_deploy_mcp.core.times import second
 
 FOUR_CHECKS = ("Response Time", "Error Rate", "CPU Usage", "Memory Usage")
@@ -270,12 +270,20 @@ def _command(seen: _Seen, version: str) -> str:
     return f"/soc-deploy rollback --environment {target.environment} --version {version}{service}"
 
 
+_BY_PEOPLE = frozenset({"operator", "by hand"})
+
+
 def _triggered(seen: _Seen) -> str:
     if seen.back is None:
         return "No"
     back, at = seen.back
-    word, _, detail = back.code.partition(" ")
-    code, when = f"{word} {metric(detail)}".strip(), f"decided {second(at)}"
+    if back.code in _BY_PEOPLE:
+        who = back.by if back.by != "operator" else seen.opened.caller.subject
+        code = f"by {cause('operator', who)}"
+    else:
+        word, _, detail = back.code.partition(" ")
+        code = f"{word} {metric(detail)}".strip()
+    when = f"decided {second(at)}"
     if seen.traffic_back is None:
         affected = "no user traffic was affected" if seen.state is State.FAILED_NO_CHANGE else "not confirmed"
         return f"Yes: {code}, {when}, {affected}"

@@ -17,6 +17,11 @@ def metric(name: str) -> str:
     return _METRICS.get(name, name)
 
 
+def cause(code: str, by: str) -> str:
+    """What made a run go back: the code, or, where only a person's word did, `a person (uid:1000)`."""
+    return f"a person ({by})" if code == "operator" else code
+
+
 def one_line(text: str, limit: int) -> str:
     """Control characters and line ends become blanks; what is longer than `limit` ends with an ellipsis."""
     plain = " ".join(_CONTROL.sub(" ", text).split())

@@ -186,5 +186,5 @@ class Approvals:
     def _unknown(self, tx: Tx, text: str) -> DeployError:
         waiting = record.select(tx, "state='requested' and wait_until>? order by asked_at", self._store.now())
         try_ = "\n".join(a.command for a in waiting) or "soc-deploy status"
-        why = f"{len(waiting)} wait for an answer" if waiting else "nothing waits for an answer"
+        why = f"{len(waiting)} wait for an answer" if waiting else ""
         return DeployError("E_APPROVAL_UNKNOWN", f"nothing waits for an approval as {text}", why, try_)

@@ -16,6 +16,7 @@ from soc_deploy_mcp.core.ids import RunId
 from soc_deploy_mcp.core.release import Target
 from soc_deploy_mcp.core.report import markdown, project
 from soc_deploy_mcp.core.request import Caller, Request, same_request
+from soc_deploy_mcp.engine.approvals import Approval
 from soc_deploy_mcp.engine.runner import Opening
 from soc_deploy_mcp.engine.runs import Run
 from soc_deploy_mcp.engine.signals import ABORT
@@ -126,6 +127,7 @@ class Application:
             "run": (await self._view(found)).to_json(),
             "steps": [row.to_json() for row in report.steps],
             "board": self.parts.boards.get(found.id, {}),
+            "since": _step_since(records),
             "now": self.parts.clock.wall(),
         }
         plan = next((p.plan for r in reversed(records) if isinstance(p := payload(r), PlanMade)), None)
@@ -190,14 +192,29 @@ class Application:
         return await self._view(await self.parts.runs.get(found.id))
 
     async def approve(self, run: str, caller: Caller, channel: Literal["terminal", "elicitation"]) -> RunView:
-        asked = await self.parts.approvals.find(run)
+        asked = await self._asked(run, caller)
         await self.parts.approvals.grant(asked.id, by=caller.subject, channel=channel)
         return await self._view(await self.parts.runs.get(asked.run))
 
     async def reject(self, run: str, caller: Caller, reason: str) -> RunView:
-        asked = await self.parts.approvals.find(run)
+        asked = await self._asked(run, caller)
         await self.parts.approvals.reject(asked.id, by=caller.subject, reason=reason)
         return await self._view(await self.parts.runs.get(asked.run))
+
+    async def _asked(self, run: str, caller: Caller) -> Approval:
+        """What waits for a yes. Where nothing does, the run itself says why: E_RUN_OVER, E_VERB."""
+        try:
+            return await self.parts.approvals.find(run)
+        except DeployError as unknown:
+            try:
+                seen = await self.view(run, caller)
+            except DeployError:
+                raise unknown from None
+        if not seen.state.terminal:
+            why = f"it is {seen.state.value} now"
+            raise DeployError("E_VERB", f"{seen.id} waits for no approval", why, f"soc-deploy status {seen.id}")
+        how = f"{seen.state.value}: {seen.first_line}" if seen.first_line else seen.state.value
+        raise DeployError("E_RUN_OVER", f"{seen.id} is over", f"it ended {how}", f"soc-deploy report {seen.id}")
 
     async def answer(self, run: str, question_id: str, approve: bool, reason: str, caller: Caller) -> RunView:
         found = await self._mine(run, caller)
@@ -241,6 +258,17 @@ class Application:
 def _step(records: Sequence[Record]) -> str:
     """The step that was begun last."""
     return next((p.step for r in reversed(records) if isinstance(p := payload(r), StepStarted)), "")
+
+
+def _step_since(records: Sequence[Record]) -> float | None:
+    """When the step that is being worked on began."""
+    for record in reversed(records):
+        match payload(record):
+            case StepStarted():
+                return record.at
+            case StepEnded():
+                return None
+    return None
 
 
 def _target(request: Request, config: Config, caller: Caller) -> Target:

@@ -129,8 +129,8 @@ class Programs:
             journal=self._rows,
             metrics=p.platform.metrics,
             labels=p.platform.labels,
-            logs=lambda target, lines: [
-                (name, slug, p.redactor.text(text)) for name, slug, text in p.platform.logs(target, lines)
+            logs=lambda target, slug, lines: [
+                (name, p.redactor.text(text)) for name, _, text in p.platform.logs(target, lines, slug)
             ],
             read_text=lambda relative: _read(project, relative),
             write_text=lambda relative, text: _write(project, relative, p.redactor.text(text)),

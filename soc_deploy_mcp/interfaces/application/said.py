@@ -2,7 +2,7 @@
 
 from soc_deploy_mcp.core import event as ev
 from soc_deploy_mcp.core.event import Record, State
-from soc_deploy_mcp.core.report.text import metric, one_line
+from soc_deploy_mcp.core.report.text import cause, metric, one_line
 
 _SIGNS = {"ok": "✅", "failed": "❌", "not_run": "⏭"}
 _WORDS = {"CONTINUE": "no decision yet", "ACCEPT": "accepted"}
@@ -36,7 +36,8 @@ def _said(shape: ev.Payload) -> str:
             detail = " ".join(filter(None, (metric(name), reason.replace("_", " "))))
             return f"judge at {weight} %: {_WORDS.get(word, word)}" + (f" ({detail})" if detail else "")
         case ev.GoingBack(code=code, why=why, by=by):
-            return f"⚠️ going back: {code.partition(' ')[0]}, {why} ({by})"
+            word = cause(code.partition(" ")[0], by)
+            return f"⚠️ going back: {word}, {why}" + ("" if by in word else f" ({by})")
         case ev.TrafficBack(to=to, seconds=seconds):
             return f"all requests to {to} again after {seconds:.1f} s"
         case ev.Notice(text=text):

@@ -47,9 +47,22 @@ def _dispatch(words: Sequence[str], options: Options) -> int:
     command = _subcommand(words[0])
     if command is not None:
         return command(words[1:], options)
+    return _line(words, options)
+
+
+def _line(words: Sequence[str], options: Options) -> int:
+    """A command line of the grammar; when it is refused, its first word may be a subcommand that was mistyped."""
+    from soc_deploy_mcp.core.errors import DeployError
     from soc_deploy_mcp.interfaces.cli import line
 
-    return line.run(words, options)
+    try:
+        return line.run(words, options)
+    except DeployError as error:
+        if error.code not in ("E_TARGET", "E_NOT_A_COMMAND", "E_USAGE", "E_CONFIG_MISSING"):
+            raise
+        from soc_deploy_mcp.interfaces.cli import mistyped
+
+        raise mistyped.perhaps(words, error) from None
 
 
 def _subcommand(word: str) -> Command | None:

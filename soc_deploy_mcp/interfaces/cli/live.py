@@ -44,7 +44,7 @@ def picture(shown: dict[str, Any]) -> RenderableType:
 
     view = shown["run"]
     head = Text.assemble((f"{view['action']} {view['version'] or ''} ", "bold"), f"{view['target']}  {view['state']}")
-    parts: list[RenderableType] = [_steps(shown["steps"], shown["now"])]
+    parts: list[RenderableType] = [_steps(shown["steps"], shown["now"], shown.get("since"))]
     if releases := shown.get("platform", {}).get("releases"):
         parts.append(_releases(releases, shown["board"]))
     if shown["board"].get("readings"):
@@ -52,12 +52,14 @@ def picture(shown: dict[str, Any]) -> RenderableType:
     return Panel(Group(*parts), title=head, title_align="left", subtitle=view["id"][:16], subtitle_align="right")
 
 
-def _steps(steps: list[dict[str, Any]], now: float) -> RenderableType:
+def _steps(steps: list[dict[str, Any]], now: float, since: float | None) -> RenderableType:
     from rich.table import Table
 
     table = Table.grid(padding=(0, 1))
     for row in steps:
         seconds = "" if row["duration_s"] is None else f"[dim]{row['duration_s']:.1f}s[/]"
+        if row["status"] == "running" and since is not None:
+            seconds = f"[dim]{max(0.0, now - since):.0f}s …[/]"
         table.add_row(SIGNS[row["status"]], _escaped(row["action"]), seconds)
     return table
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -59,7 +60,11 @@ def _line(view: dict[str, Any]) -> str:
     state = f"{view['state']} ({view['reason']})" if view["state"] == "PAUSED" else view["state"]
     what = " ".join(filter(None, (view["action"], view["version"], view["strategy"])))
     step = f"  {view['step']}" if view["step"] else ""
-    return f"{view['id'][:16]}  {view['target']:<16} {what:<32} {state}{step}"
+    return f"{view['id'][:16]}  {_minute(view['created_at'])}  {view['target']:<16} {what:<32} {state}{step}"
+
+
+def _minute(at: float) -> str:
+    return time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(at))
 
 
 def _one(shown: dict[str, Any]) -> None:
@@ -71,7 +76,8 @@ def _one(shown: dict[str, Any]) -> None:
     if view["first_line"]:
         print(f"  {view['first_line']}")
     if view["total"] and view["ended_at"] is None:
-        print(f"  step {view['done']} of {view['total']}: {view['step'] or '—'}")
+        spent = f", {shown['now'] - shown['since']:.0f} s" if shown.get("since") else ""
+        print(f"  step {view['done']} of {view['total']}: {view['step'] or '—'}{spent}")
     if board:
         said = " ".join(filter(None, (board["word"], metric(board["metric"]), board["reason"].replace("_", " "))))
         print(f"  judge at {board['weight']} %: {said}, {shown['now'] - board['since']:.0f} s")

@@ -3,6 +3,7 @@
     {"id":1,"method":"begin","params":{"line":["prod","--action","deploy","--version","v2.1.0"]}}
     {"id":1,"result":{…}}    {"id":1,"error":{"code":"E_…","what":"…","why":"…","try":"…"}}
     {"id":1,"event":{…}} … {"id":1,"result":null}                                 for a stream
+    {"id":null,"error":{"code":"E_DAEMON_STOPPED",…}}      the last word of a daemon that is stopped by hand
 
 Methods are those of `doors.App` (without `caller`, and without `answer`, which belongs to a chat), `daemon.status` and
 `daemon.stop`. Everything that comes back is plain JSON.
@@ -41,7 +42,11 @@ class Wire:
     def send(self, method: str, params: Mapping[str, Any]) -> None:
         self._number += 1
         said = {"id": self._number, "method": method, "params": params}
-        self._sock.sendall(json.dumps(said, separators=(",", ":")).encode() + b"\n")
+        try:
+            self._sock.sendall(json.dumps(said, separators=(",", ":")).encode() + b"\n")
+        except OSError:
+            self.receive(0)  # a daemon that was stopped by hand has said so
+            raise
 
     def receive(self, timeout: float | None = None) -> dict[str, Any] | None:
         """The next message, or None after `timeout` seconds without one."""

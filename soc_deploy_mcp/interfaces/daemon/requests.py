@@ -16,6 +16,7 @@ from soc_deploy_mcp.interfaces.doors import App
 
 _log = logging.getLogger(__name__)
 
+Farewell = Callable[[], DeployError | None]  # why the daemon leaves, where its clients must not bring it back
 Own = Callable[[Mapping[str, Any]], Awaitable[Any]]  # a method of the daemon itself
 
 
@@ -23,12 +24,28 @@ class Requests:
     """One connection of role cli."""
 
     def __init__(
-        self, app: App, caller: Caller, table: Mapping[str, Method], own: Mapping[str, Own], redactor: Redactor
+        self,
+        app: App,
+        caller: Caller,
+        table: Mapping[str, Method],
+        own: Mapping[str, Own],
+        redactor: Redactor,
+        farewell: Farewell = lambda: None,
     ) -> None:
         self._app, self._caller, self._table, self._own, self._redactor = app, caller, table, own, redactor
+        self._farewell = farewell
 
     async def speak(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Until the client closes its side; what still streams then is let go."""
+        """Until the client closes its side; what still streams then is let go. A daemon that is stopped by hand says
+        so last: else whoever follows a run would start it again."""
+        try:
+            await self._spoken(reader, writer)
+        except asyncio.CancelledError:
+            if (error := self._farewell()) is not None:
+                writer.write(json.dumps({"id": None, "error": error.to_json()}).encode() + b"\n")
+            raise
+
+    async def _spoken(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         async with asyncio.TaskGroup() as group:
             tasks = set()
             while (line := await reader.readline()).endswith(b"\n"):

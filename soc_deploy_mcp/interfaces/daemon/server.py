@@ -98,6 +98,7 @@ class Daemon:
         self._listener: Listener | None = None
         self._connections: set[asyncio.Task[None]] = set()
         self._leaving, self._stir = False, asyncio.Event()
+        self._stopped = False  # by hand: no client that is still here brings it back
         self._methods, self._born = methods(), time.monotonic()
         self._own = {"daemon.status": self._status, "daemon.stop": self._stop}
         self._mcp: asyncio.Task[Any] | None = None
@@ -225,7 +226,8 @@ class Daemon:
         self, hello: Hello, caller: Caller, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> None:
         if hello.role == "cli":
-            await Requests(self._app, caller, self._methods, self._own, self._redactor).speak(reader, writer)
+            requests = Requests(self._app, caller, self._methods, self._own, self._redactor, self._farewell)
+            await requests.speak(reader, writer)
             return
         if self._mcp is None:
             self._mcp = asyncio.get_running_loop().create_task(asyncio.to_thread(self._load_mcp))
@@ -264,8 +266,15 @@ class Daemon:
             what = f"{count} run{' is' if count == 1 else 's are'} open."
             again = "soc-deploy status\nsoc-deploy daemon stop --force"
             raise DeployError("E_DAEMON_BUSY", what, "they would resume at the next start", again)
+        self._stopped = True
         self.leave()
         return {"pid": os.getpid(), "open_runs": count}
+
+    def _farewell(self) -> DeployError | None:
+        if not self._stopped:
+            return None
+        why = "a run that was open resumes when a daemon starts"
+        return DeployError("E_DAEMON_STOPPED", "The daemon was stopped by hand.", why, "soc-deploy daemon start")
 
 
 def _caller(hello: Hello, uid: int) -> Caller:

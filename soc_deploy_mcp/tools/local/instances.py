@@ -22,6 +22,7 @@ from soc_deploy_mcp.tools.local.layout import Place, write_atomic
 
 GONE = ports.GONE
 TAIL_BYTES = 4096
+LAST_TOLD = 3  # instances of a release that is stopped
 TAKEN_S = 5.0  # in which a supervisor takes the directory it was started for
 _POLL_S = 0.02
 _SLACK_S = 5.0  # for a supervisor to notice and to write, beyond the grace time
@@ -163,6 +164,20 @@ def told(place: Place) -> list[Instance]:
     buried = [i for i in scan(place, buried=True) if i.ordered_at > since]
     last = max(buried, key=lambda i: i.ordered_at).release if buried else None
     return [*alive, *(i for i in buried if i.release == last)]
+
+
+def last_told(place: Place, slug: Slug) -> list[Instance]:
+    """Whose output tells of a release: its instances, or, when they are stopped, those that wrote last."""
+    if alive := scan(place, slug):
+        return alive
+    return sorted(scan(place, slug, buried=True), key=lambda i: _written(i.directory))[-LAST_TOLD:]
+
+
+def _written(directory: Path) -> float:
+    try:
+        return (directory / "out.log").stat().st_mtime
+    except OSError:
+        return 0.0
 
 
 def read(directory: Path, *, buried: bool = False) -> Instance | None:

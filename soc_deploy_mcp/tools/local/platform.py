@@ -219,10 +219,11 @@ class LocalPlatform(Platform):
         used = {i.release for i in instances.scan(side.place) if i.lasting}
         return await asyncio.to_thread(releases.prune, side.place, keep, {*pinned, *routed, *used})
 
-    def logs(self, target: Target, lines: int = 100) -> list[tuple[str, Slug, str]]:
-        """(instance, release, end of its output) of every instance, and of a newer release that failed; untrusted."""
+    def logs(self, target: Target, lines: int = 100, of: Slug | None = None) -> list[tuple[str, Slug, str]]:
+        """(instance, release, end of its output) of every instance, and of a newer release that failed; or those of
+        one release, also when it is stopped. Untrusted."""
         place = self._side(target).place
-        found = instances.told(place)
+        found = instances.told(place) if of is None else instances.last_told(place, of)
         for slug in {i.release for i in found}:
             # Started by a process before this one, perhaps: what it may have printed must be known to the redactor.
             for reference in releases.secrets(place, slug):

@@ -85,6 +85,7 @@ class Scene:
     said: list[str] = field(default_factory=list)
     blind: str = ""
     run: RunId | None = None
+    board: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         spec = self.settings.spec.model_copy(update={"migrations": self.migrations})
@@ -130,6 +131,7 @@ class Scene:
             way_back=self._way_back,
             clock=self.platform.clock,
             run_dir=self.path.parent / "run",
+            board=self.board,
         )
 
     def see(self, blind: str) -> None:
@@ -150,6 +152,9 @@ class Scene:
 
     async def checks(self, plan: Plan, records: Sequence[Record]) -> tuple[Check, ...]:
         return ()
+
+    async def output(self, target: Target, release: Release) -> Sequence[tuple[str, str]]:
+        return [(f"{release.slug}-1", f"{release.version} listens\n\n{release.version} gives up: {'why ' * 200}")]
 
     async def incident(self, plan: Plan, records: Sequence[Record], state: State) -> str:
         return ".soc-deploy/incidents/run.md"

@@ -39,6 +39,7 @@ def test_rows_are_those_of_the_report(strategy: Strategy) -> None:
             "Provision green environment",
             "Deploy v1.1.0 to green",
             "Run smoke tests",
+            "Measure v1.0.0",
             "Switch traffic (blue→green)",
             "Verify production health",
             "Decommission blue",
@@ -46,16 +47,42 @@ def test_rows_are_those_of_the_report(strategy: Strategy) -> None:
         "canary": [
             "Start canary v1.1.0",
             "Run smoke tests",
+            "Measure v1.0.0",
             "Canary 10 %",
             "Canary 50 %",
             "Shift to 100 %",
             "Verify production health",
             "Retire v1.0.0",
         ],
-        "rolling": ["Provision v1.1.0", "Replace instance 1/2", "Replace instance 2/2", "Verify production health"],
-        "recreate": ["Stop v1.0.0", "Start v1.1.0", "Run smoke tests", "Verify production health"],
+        "rolling": [
+            "Provision v1.1.0",
+            "Measure v1.0.0",
+            "Replace instance 1/2",
+            "Replace instance 2/2",
+            "Verify production health",
+        ],
+        "recreate": [
+            "Provision v1.1.0",
+            "Measure v1.0.0",
+            "Stop v1.0.0",
+            "Start v1.1.0",
+            "Run smoke tests",
+            "Verify production health",
+        ],
     }
     assert rows == expected[strategy]
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_measuring_the_old_release_is_a_row_of_its_own_before_anything_users_notice(strategy: Strategy) -> None:
+    """It takes seconds: counted in another row they would read as a slow switch, or as downtime."""
+    made = steps(strategy, context(2))
+    (place,) = [number for number, step in enumerate(made) if p.Baseline() in step.ops]
+    assert made[place].ops == (p.Baseline(),)
+    assert not any(isinstance(op, p.Shift) for step in made[:place] for op in step.ops)
+    assert isinstance(
+        next(op for op in made[place + 1].ops if not isinstance(op, p.Ensure | p.Settle | p.SmokeTest)), p.Shift
+    )
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES)

@@ -1,11 +1,13 @@
 """The table of words, row by row, and which row wins."""
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from soc_deploy_mcp.actions.deploy import judge
 from soc_deploy_mcp.actions.deploy.judge import ArmTick, Count, Memory, Stage, StepInfo, Tick, Word
+from soc_deploy_mcp.core.config.settings import CustomCheck
 from tests.actions.judge.build import (
     CANARY,
     EVERYBODY,
@@ -282,6 +284,70 @@ def test_users_who_do_not_come_at_all_are_not_waited_for_when_probes_run() -> No
     few = [probed(float(t), arm(1)) for t in range(1, 60)]
     _, said = play(few, rules(measured=both, synthetic=True))
     assert Word.ACCEPT not in words(said)
+
+
+def some_left(errors: int = 0, *, silent_s: int, at: int = 10) -> list[Tick]:
+    """`at` seconds with users, the new release's errors all in the last of them; then our own probes alone."""
+    came = [probed(float(t), arm(100)) for t in range(1, at)] + [probed(float(at), arm(100, errors))]
+    return came + [probed(float(t)) for t in range(at + 1, at + 1 + silent_s)]
+
+
+def demanding(**measured: Any) -> judge.Specs:
+    """Users' errors are waited for, beside the probes."""
+    both = replace(PROBED, rps=1000.0, before={**PROBED.before, **MEASURED.before}, **measured)
+    specs = rules(measured=both, synthetic=True)
+    assert {m.name for m in specs.metrics if m.required} == {"errors", "synthetic_errors", "synthetic_latency"}
+    return specs
+
+
+def test_users_who_left_are_waited_for_until_there_is_no_traffic() -> None:
+    specs = demanding()
+    _, said = play(some_left(silent_s=29), specs)
+    assert Word.ACCEPT not in words(said[10:])
+    _, said = play(some_left(silent_s=40), specs)
+    assert (said[-1].word, said[-1].reason) == (Word.ACCEPT, "")
+
+
+def test_one_request_of_users_who_left_makes_them_waited_for_again() -> None:
+    _, said = play(
+        [*some_left(silent_s=40), probed(51.0, arm(1)), *(probed(float(t)) for t in range(52, 70))], demanding()
+    )
+    assert said[49].word is Word.ACCEPT
+    assert Word.ACCEPT not in words(said[50:])
+
+
+def test_probes_do_not_make_good_what_users_met_before_they_left() -> None:
+    few = [*some_left(errors=5, at=3, silent_s=200)]
+    _, said = play(few, demanding())
+    assert not any(v.failure for v in said)
+    assert Word.ACCEPT not in words(said)
+    assert (said[-1].word, said[-1].metric) == (Word.CONTINUE, "errors")
+
+
+@pytest.mark.parametrize(
+    ("users", "paid", "accepted"),
+    [
+        (100, 0, False),  # nobody paid; that others only looked does not speak for paying
+        (0, 1, False),  # the router saw nobody; what is paid by other ways is still waited for
+        (0, 0, True),
+    ],
+)
+def test_a_required_check_is_waited_for_as_long_as_anybody_comes(users: int, paid: int, accepted: bool) -> None:
+    check = CustomCheck(name="paid", bad="x", total="y", required=True)
+    both = replace(PROBED, rps=1000.0, before={**PROBED.before, **MEASURED.before, "paid": Count(100_000, 0)})
+    specs = rules(measured=both, synthetic=True, checks=(check,))
+    assert next(m for m in specs.metrics if m.name == "paid").required
+    sent = {"synthetic_errors": Count(50, 0), "synthetic_latency": Count(50, 0), "paid": Count(paid, 0)}
+    ticks = [tick(float(t), arm(users, **sent), arm(users, **sent)) for t in range(1, 80)]
+    assert (Word.ACCEPT in words(play(ticks, specs)[1])) is accepted
+
+
+def test_what_could_not_be_counted_is_no_silence_of_users() -> None:
+    blind = [probed(float(t), ArmTick({}, 0.0)) for t in range(11, 51)]
+    ticks = [*some_left(silent_s=0), *blind, *(probed(float(t)) for t in range(51, 70))]
+    _, said = play(ticks, demanding())
+    assert said[30].word is Word.NO_DATA
+    assert Word.ACCEPT not in words(said[10:])
 
 
 def test_without_probes_users_who_do_not_come_are_waited_for() -> None:

@@ -119,6 +119,11 @@ def test_only_what_was_quarantined_is_called_so() -> None:
     assert "v1.2.0 is quarantined until" in section(markdown(taken_back((9.0, GOING), (10.0, bad))), 9)
 
 
+def test_a_piece_of_evidence_that_was_written_down_twice_is_one() -> None:
+    again = ev.EvidenceSeen(evidence=EVIDENCE)
+    assert taken_back((8.0, again), (9.0, GOING)).evidence == (f"tests {EVIDENCE.id}",)
+
+
 def test_its_evidence_can_be_looked_up() -> None:
     made = taken_back((9.0, GOING))
     assert made.evidence == (f"tests {EVIDENCE.id}",)
@@ -159,6 +164,9 @@ def test_a_rollback_by_hand_is_about_what_was_left(tmp_path: Path) -> None:
     assert (made.version, made.counted, made.trigger) == ("v1.1.0", "v1.0.0", "by hand: customers complain")
     text = markdown(made)
     assert section(text, 1).startswith("v1.1.0 was taken back from prod.")
+    assert section(text, 5).startswith("By uid:0 at ")
+    assert done.report.rollback.triggered.startswith("Yes: by a person (uid:0), decided ")
+    assert "operator" not in text
     assert section(text, 2).startswith("- From before this run to 20")
     assert "v1.1.0 is quarantined until" in section(text, 9)
     assert section(text, 6).startswith("v1.0.0 had all requests")
@@ -187,6 +195,18 @@ def test_every_path_back_ends_with_everybody_on_the_release_and_one_report(tmp_p
     assert "⚠️ ROLLBACK" in done.report.summary.status
     left = [r for r in done.records if isinstance(p := ev.payload(r), ev.LineageChanged) and p.change == "quarantined"]
     assert [ev.payload(row).release.version for row in left] == ["v1.1.0"]  # type: ignore[union-attr]
+
+
+def test_the_cause_holds_what_the_release_wrote_last(tmp_path: Path) -> None:
+    done = play(tmp_path)
+    seen = [p for r in done.records if isinstance(p := ev.payload(r), ev.OutputSeen)]
+    assert [each.release for each in seen] == ["v1.1.0"]
+    assert [len(line) <= 300 for line in seen[0].lines] == [True, True]  # empty lines are left out, long ones cut
+    quoted = [line for line in section(markdown(done.incident), 8).splitlines() if line.startswith("> ")]
+    assert len(quoted) == 2
+    assert "v1.1.0 listens (untrusted)" in quoted[0].replace("\\", "")
+    assert "v1.1.0 gives up: why" in quoted[1]
+    assert all(line.endswith(" (untrusted)") for line in quoted)
 
 
 def test_an_aborted_rollback_blames_neither_release(tmp_path: Path) -> None:

@@ -66,6 +66,10 @@ def test_rolling_replaces_instance_by_instance() -> None:
     ]
 
 
+def test_rolling_back_measures_nobody_and_has_no_row_for_it() -> None:
+    assert not [row for row in rows(planned("rolling")) if row.startswith("Measure")]
+
+
 def test_when_nothing_serves_there_is_nothing_to_stop() -> None:
     async def story(past: Past) -> Plan:
         first = await past.deployed("v1.0.0")

@@ -141,7 +141,7 @@ def rolled_back() -> list[Record]:
         *step(9.2, "Verify v1.1.0 health", 10.0),
         (
             19.0,
-            health(*FOUR, ("Error rate vs baseline (v1.2.0)", "RR < 2.0", "RR ∞ (9/182 vs 0/1,617)", "failed")),
+            health(*FOUR, ("Error rate vs baseline (v1.2.0)", "<2.0× the baseline", "∞× (9/182 vs 0/1,617)", "failed")),
         ),
         (19.5, ev.Impact(requests_new=182, errors_new=9, excess_errors=9.0, budget_share=0.004, lost=0)),
         (19.6, ev.WayBackSeen(current="v1.1.0", back="v1.0.0", why="stable", estimate_s=9.0, basis="measured")),

@@ -38,6 +38,17 @@ async def test_logs_are_those_of_each_instance(scene: Scene) -> None:
     assert [name for name, _, _ in logs] == [i.name for i in await scene.instances(release.slug)]
 
 
+async def test_the_logs_of_a_release_outlive_its_instances_and_its_successor(scene: Scene) -> None:
+    bad, good = await scene.release("v1.0.0"), await scene.release("v1.1.0")
+    await scene.platform.ensure(scene.target, bad, 1, FIRST)
+    await scene.platform.remove(scene.target, bad.slug, FIRST)
+    await scene.serve(good, 1)
+    assert {slug for _, slug, _ in scene.platform.logs(scene.target)} == {good.slug}
+    ((_, slug, text),) = scene.platform.logs(scene.target, 100, bad.slug)
+    assert slug == bad.slug
+    assert text.startswith("listening")
+
+
 async def test_a_release_can_be_prepared_before_its_first_instance(scene: Scene) -> None:
     release = await scene.release("v1.0.0", secrets={"PASSWORD": "env:PASSWORD"})
     assert not scene.platform.retrievable(scene.target, release.slug)

@@ -58,6 +58,57 @@ def test_other_orders_to_a_finished_run_are_refused_with_what_to_type(tmp_path: 
     assert played(tmp_path, story).code == "E_RUN_OVER"
 
 
+@pytest.mark.parametrize("order", ["approve", "reject"])
+def test_an_answer_to_a_run_that_is_over_says_how_it_ended(tmp_path: Path, order: str) -> None:
+    async def story(fake: Fake) -> tuple[DeployError, DeployError]:
+        run = await fake.begin()
+        await fake.users_meet_it()
+        errors = []
+        for _ in range(2):
+            asked = (
+                fake.app.approve(run, fake.caller, "terminal")
+                if order == "approve"
+                else fake.app.reject(run, fake.caller, "no")
+            )
+            with pytest.raises(DeployError) as caught:
+                await asked
+            errors.append(caught.value)
+            await fake.over(run)
+        return errors[0], errors[1]
+
+    early, late = played(tmp_path, story)
+    assert (early.code, early.what.split(" ", 1)[1]) == ("E_VERB", "waits for no approval")
+    assert (late.code, late.what.split(" ", 1)[1]) == ("E_RUN_OVER", "is over")
+    assert late.why == "it ended SUCCEEDED: v1.1.0 serves shop/prod"
+    assert late.try_.startswith("soc-deploy report run_")
+
+
+def test_an_answer_to_nothing_says_so_once(tmp_path: Path) -> None:
+    async def story(fake: Fake) -> DeployError:
+        with pytest.raises(DeployError) as caught:
+            await fake.app.approve("run_ffff", fake.caller, "terminal")
+        return caught.value
+
+    error = played(tmp_path, story)
+    assert (error.code, error.why) == ("E_APPROVAL_UNKNOWN", "")
+
+
+def test_an_abort_tells_that_a_person_decided(tmp_path: Path) -> None:
+    async def story(fake: Fake) -> tuple[str, list[str]]:
+        run = await fake.begin()
+        await fake.users_meet_it()
+        await fake.app.control(run, "abort", fake.caller, "no")
+        await fake.over(run)
+        followed = [each.text async for each in fake.app.follow(run, fake.caller)]
+        return await fake.app.report(run, fake.caller, "markdown"), followed
+
+    report, followed = played(tmp_path, story)
+    assert "**Rollback Triggered**: Yes: by a person (uid:1000), decided" in report
+    assert "(stopped by a person)" in report
+    assert "operator" not in report
+    assert "⚠️ going back: a person (uid:1000), no" in followed
+
+
 def test_an_abort_on_the_way_is_taken_once_and_the_way_back_is_not_disturbed(tmp_path: Path) -> None:
     async def story(fake: Fake) -> None:
         run = await fake.begin()

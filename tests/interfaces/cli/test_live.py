@@ -46,6 +46,13 @@ def test_it_shows_steps_weights_counts_and_the_judge() -> None:
         assert part in text
 
 
+def test_a_step_that_is_being_worked_on_counts_its_seconds() -> None:
+    """Else nothing moves while the old release is measured."""
+    steps = [{"status": "running", "action": "Measure v1.1.0", "duration_s": None}]
+    assert "Measure v1.1.0 7s …" in drawn(steps=steps, since=993.0)
+    assert "Measure v1.1.0" in drawn(steps=steps, since=None)
+
+
 def test_metrics_are_said_in_words() -> None:
     text = drawn()
     assert "errors of our probes" in text

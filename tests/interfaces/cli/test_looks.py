@@ -41,6 +41,20 @@ def test_a_verdict_without_a_metric_leaves_no_holes(linked: Any, capsys: pytest.
     assert "judge at 10 %: ACCEPT, 100 s" in capsys.readouterr().out
 
 
+def test_a_step_says_how_long_it_takes_already(linked: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    linked(view=view(), live=shown(view(), since=991.0))
+    looks.status([RUN], Options())
+    assert "step 2 of 6: Canary 10 %, 9 s\n" in capsys.readouterr().out
+
+
+def test_the_list_says_when_each_run_began(linked: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    linked(runs=[view(created_at=1795422249.0), view()])
+    looks.status([], Options())
+    first, second = capsys.readouterr().out.splitlines()
+    assert "2026-11-23 08:24 UTC" in first
+    assert "1970-01-01 00:16 UTC" in second
+
+
 def test_a_run_that_is_over_has_no_current_step(linked: Any, capsys: pytest.CaptureFixture[str]) -> None:
     linked(view=OVER, live=shown(OVER))
     assert looks.status([RUN], Options()) == 0

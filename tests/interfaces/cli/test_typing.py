@@ -2,12 +2,14 @@
 
 import json
 from collections.abc import Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 
 from soc_deploy_mcp import __main__ as program
-from soc_deploy_mcp.interfaces.cli import entry, helps
+from soc_deploy_mcp.core.errors import DeployError
+from soc_deploy_mcp.interfaces.cli import entry, helps, mistyped
 from soc_deploy_mcp.interfaces.cli.output import show_error
 
 
@@ -74,6 +76,39 @@ def test_help_for_no_command_names_the_nearest(typed: Typed, words: Sequence[str
     assert said.code == 64
     assert f"Did you mean {near}" in said.err
     assert f"soc-deploy help {near}" in said.err
+
+
+CONFIG = 'services: {shop: {run: [serve, "{port}"]}}\n'
+
+
+@pytest.mark.parametrize("config", ["", CONFIG])
+@pytest.mark.parametrize(
+    ("line", "meant"),
+    [
+        ("statsu", "status"),
+        ("approv run_1", "approve run_1"),
+        ("relases prod", "releases prod"),
+        ("rport x", "report x"),
+    ],
+)
+def test_a_mistyped_subcommand_is_named(
+    typed: Typed, line: str, meant: str, config: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SOC_DEPLOY_IN_PROCESS", "1")
+    monkeypatch.setenv("SOC_DEPLOY_HOME", str(tmp_path / "home"))
+    monkeypatch.chdir(tmp_path)
+    if config:
+        (tmp_path / "soc-deploy.yaml").write_text(config)
+    said = typed(line)
+    assert said.code
+    assert f"Did you mean the command {meant.split(maxsplit=1)[0]}?" in said.err
+    assert f"Try: soc-deploy {meant}\n" in said.err
+
+
+@pytest.mark.parametrize("line", ["prod --version v1", "release the newest version to production now", "xyzzy", "dev"])
+def test_what_is_no_slip_of_the_finger_names_no_subcommand(line: str) -> None:
+    refused = DeployError("E_TARGET", "no target", "", "soc-deploy prod --action deploy")
+    assert mistyped.perhaps(line.split(), refused) is refused
 
 
 @pytest.mark.parametrize("word", ["deploy", "rollback"])

@@ -2,6 +2,7 @@
 
 import ast
 import fcntl
+import itertools
 import json
 import os
 import signal
@@ -410,6 +411,23 @@ def test_stopping_is_refused_while_runs_are_open(at: Home) -> None:
         client.stop(at.environ)
     assert told.value.code == "E_DAEMON_BUSY"
     assert client.stop(at.environ, force=True)
+
+
+def test_who_follows_a_run_does_not_bring_back_a_daemon_that_was_stopped_by_hand(at: Home) -> None:
+    at.script = FOR_EVER
+    with at.client() as follower:
+        run = follower.call("begin", line=LINE)["id"]
+        events = follower.follow(run, tick=0.1)
+        next(events)
+        assert client.stop(at.environ, force=True)
+        with pytest.raises(DeployError) as told:  # a daemon that came back would tell of the run without end
+            list(itertools.islice(events, 100))
+        assert told.value.code == "E_DAEMON_STOPPED"
+        with pytest.raises(DeployError) as told:
+            follower.call("view", run=run)
+        assert told.value.code == "E_DAEMON_STOPPED"
+    assert len(at.born()) == 1
+    assert at.living() == []
 
 
 # --- the pump as a process

@@ -130,4 +130,4 @@ def _added(arms: Arms, c: Count | None, b: Count | None) -> Arms:
 
 
 def _last_asked(asked: float | None, count: Count | None, at: float) -> float:
-    return at if asked is None or (count is not None and count.n > 0) else asked
+    return at if asked is None or count is None or count.n > 0 else asked  # what was not seen is not known to be silent

@@ -5,7 +5,7 @@ from math import log
 from typing import NamedTuple
 
 from soc_deploy_mcp.actions.deploy.judge.readings import accepted, cost, readings
-from soc_deploy_mcp.actions.deploy.judge.state import NO_ARMS, JudgeState, MetricState
+from soc_deploy_mcp.actions.deploy.judge.state import JudgeState, MetricState
 from soc_deploy_mcp.actions.deploy.judge.types import MetricSpec, Specs, StepInfo, Verdict, Word
 
 SILENCE_S = 30.0  # without a request for so long, and for ten expected ones, there is no traffic
@@ -120,22 +120,36 @@ def _missing(state: JudgeState, specs: Specs, step: StepInfo, now: float) -> _Sa
 
 
 def _deciding(state: JudgeState, specs: Specs) -> list[MetricSpec]:
-    """The required metrics. Users who did not come at all in this step are not waited for when there are probes."""
-    if not specs.probed:
+    """The required metrics. Users who are gone are not waited for when there are probes, which then speak for them."""
+    if not specs.probed or specs.users is None or not _silent(state, specs, specs.users):
         return [m for m in specs.metrics if m.required]
-    absent = {m.name for m in specs.metrics if not m.synthetic and _unvisited(state, m)}
-    stand_in = any(m.required and m.name in absent for m in specs.metrics)
-    return [m for m in specs.metrics if (m.required and m.name not in absent) or (m.synthetic and stand_in)]
+    absent = {m.name for m in specs.metrics if m.required and not m.synthetic and _excused(state, specs, m)}
+    return [m for m in specs.metrics if (m.required and m.name not in absent) or (m.synthetic and absent)]
 
 
-def _unvisited(state: JudgeState, spec: MetricSpec) -> bool:
-    step = state.metrics[spec.name].step if spec.kind != "gauge" else NO_ARMS
-    return step.n_c == 0 and step.n_b == 0
+def _excused(state: JudgeState, specs: Specs, spec: MetricSpec) -> bool:
+    """Probes stand in for evidence that cannot come any more, never against what users met in this step."""
+    m = state.metrics[spec.name]
+    return _silent(state, specs, spec) and (_unvisited(m) or m.ln_safe >= 0)
+
+
+def _silent(state: JudgeState, specs: Specs, spec: MetricSpec) -> bool:
+    """Nobody asked either release in this step, or not for so long that there is no traffic."""
+    m = state.metrics[spec.name]
+    return _unvisited(m) or _too_long_ago(_asked(m, specs), state, specs) is not None
+
+
+def _unvisited(m: MetricState) -> bool:
+    return m.step.n_c == 0 and m.step.n_b == 0
 
 
 def _no_traffic_since(state: JudgeState, specs: Specs) -> float | None:
     """When the last request that could decide came, if that is too long ago."""
     asked = [at for spec in _deciding(state, specs) for at in _asked(state.metrics[spec.name], specs)]
+    return _too_long_ago(asked, state, specs)
+
+
+def _too_long_ago(asked: list[float], state: JudgeState, specs: Specs) -> float | None:
     if not asked or state.at is None:
         return None
     limit = max(SILENCE_S, _EXPECTED / specs.rps if specs.rps else SILENCE_S)

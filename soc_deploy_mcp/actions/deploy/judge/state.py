@@ -38,7 +38,7 @@ class MetricState:
     counted: bool = False  # the last tick brought requests of every arm that is compared
     gap: str = ""  # why the last tick could not be used
     gap_since: float | None = None
-    asked_c: float | None = None  # when the new release was last seen to answer; at first: when it was first looked at
+    asked_c: float | None = None  # when the new release last answered, as far as known; at first: the first look at it
     asked_b: float | None = None
     ln_relative: float = 0.0  # the log e-values after the last tick
     ln_floor: float = 0.0

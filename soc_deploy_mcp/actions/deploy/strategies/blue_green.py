@@ -5,13 +5,14 @@ from soc_deploy_mcp.actions.deploy.strategies.context import (
     PlanContext,
     data,
     expand,
+    measure,
     retire,
     smoke,
     start,
     verify,
 )
 from soc_deploy_mcp.core.ids import StepKey
-from soc_deploy_mcp.core.plan import Baseline, Confirm, Shift, Step
+from soc_deploy_mcp.core.plan import Confirm, Shift, Step
 
 
 def steps(ctx: PlanContext) -> tuple[Step, ...]:
@@ -22,11 +23,12 @@ def steps(ctx: PlanContext) -> tuple[Step, ...]:
         start(ctx, "green/deploy", f"Deploy {ctx.new.version} to green", ctx.full),
         smoke(ctx),
         *expand(ctx, "before_switch"),
+        # Before the switch: afterwards blue answers nobody, and a slower release looks fine.
+        measure(ctx),
         Step(
             key=StepKey("switch"),
             row="Switch traffic (blue→green)",
-            # The baseline comes before the switch: afterwards blue answers nobody, and a slower release looks fine.
-            ops=(Baseline(), Shift(new=100, dead_man=True), Confirm(new=100)),
+            ops=(Shift(new=100, dead_man=True), Confirm(new=100)),
             phase="PROMOTING",
             deadline_s=2 * ROUTER_S,
             verification="the router reports the new weights and probes through the entry are answered by green",

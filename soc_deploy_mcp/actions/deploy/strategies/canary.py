@@ -5,13 +5,14 @@ from soc_deploy_mcp.actions.deploy.strategies.context import (
     PlanContext,
     data,
     expand,
+    measure,
     retire,
     smoke,
     start,
     verify,
 )
 from soc_deploy_mcp.core.ids import StepKey
-from soc_deploy_mcp.core.plan import Baseline, Confirm, Ensure, Judge, Op, Shift, Step
+from soc_deploy_mcp.core.plan import Confirm, Ensure, Judge, Op, Shift, Step
 
 
 def steps(ctx: PlanContext) -> tuple[Step, ...]:
@@ -23,20 +24,20 @@ def steps(ctx: PlanContext) -> tuple[Step, ...]:
         start(ctx, "canary/start", f"Start canary {version}", ctx.required(shares[0])),
         smoke(ctx),
         *expand(ctx, "before_switch"),
-        *(_share(ctx, percent, first=index == 0) for index, percent in enumerate(shares)),
+        measure(ctx),
+        *(_share(ctx, percent) for percent in shares),
         verify(ctx, undo="one router write back to the old release, which is hot"),
         *data(ctx),
         retire(ctx, "old/retire", f"Retire {old}", ctx.deploy.bake),
     )
 
 
-def _share(ctx: PlanContext, percent: int, *, first: bool) -> Step:
+def _share(ctx: PlanContext, percent: int) -> Step:
     limits = ctx.deploy.canary
     everybody = percent == 100
     # Capacity for the share before the share (R6); the old side keeps its full capacity throughout.
     ops: tuple[Op, ...] = (
         Ensure(side="new", instances=ctx.required(percent)),
-        *((Baseline(),) if first else ()),
         Shift(new=percent, dead_man=True),
         Confirm(new=percent),
     )

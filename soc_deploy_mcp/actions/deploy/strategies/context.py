@@ -7,7 +7,19 @@ from soc_deploy_mcp.core.config import Settings
 from soc_deploy_mcp.core.config.service import Migration
 from soc_deploy_mcp.core.config.settings import DeploySettings
 from soc_deploy_mcp.core.ids import StepKey
-from soc_deploy_mcp.core.plan import Bake, Drain, Ensure, MarkStable, Migrate, Op, Remove, SmokeTest, Step, Verify
+from soc_deploy_mcp.core.plan import (
+    Bake,
+    Baseline,
+    Drain,
+    Ensure,
+    MarkStable,
+    Migrate,
+    Op,
+    Remove,
+    SmokeTest,
+    Step,
+    Verify,
+)
 from soc_deploy_mcp.core.release import Release
 
 VERIFY_MAX_S = 900.0  # a verify window without evidence goes on so long, then it is inconclusive
@@ -79,6 +91,19 @@ def smoke(ctx: PlanContext, *more: Op) -> Step:
         deadline_s=len(spec.smoke_list) * 30 + ROUTER_S,
         verification=f"{len(spec.smoke_list)} request(s) answered as expected by {ctx.new.version} at weight 0",
         undo="remove the new instances; users saw nothing",
+    )
+
+
+def measure(ctx: PlanContext) -> Step:
+    """A row of its own: it takes seconds in which nothing changes, and no other row's time must count them."""
+    old = ctx.old.version if ctx.old else "nothing"
+    return Step(
+        key=StepKey("measure"),
+        row=f"Measure {old}",
+        ops=(Baseline(),),
+        deadline_s=ROUTER_S,
+        verification="what the judge compares with is fixed before the first request goes to the new release",
+        undo="nothing was changed",
     )
 
 

@@ -1,8 +1,17 @@
 """Recreate: the old release stops, then the new one starts. Requests are held meanwhile; downtime is measured."""
 
-from soc_deploy_mcp.actions.deploy.strategies.context import ROUTER_S, PlanContext, data, expand, smoke, start, verify
+from soc_deploy_mcp.actions.deploy.strategies.context import (
+    ROUTER_S,
+    PlanContext,
+    data,
+    expand,
+    measure,
+    smoke,
+    start,
+    verify,
+)
 from soc_deploy_mcp.core.ids import StepKey
-from soc_deploy_mcp.core.plan import Bake, Baseline, Confirm, Drain, Ensure, MarkStable, Remove, Shift, Step
+from soc_deploy_mcp.core.plan import Bake, Confirm, Drain, Ensure, MarkStable, Remove, Shift, Step
 
 
 def steps(ctx: PlanContext) -> tuple[Step, ...]:
@@ -10,18 +19,14 @@ def steps(ctx: PlanContext) -> tuple[Step, ...]:
     back = f"start {old} again and give it all requests"
     return (
         *expand(ctx, "before_start"),
+        # Fetched and prepared before anything stops: what can fail, fails first.
+        start(ctx, "recreate/provision", f"Provision {ctx.new.version}", 0),
+        measure(ctx),
         Step(
             key=StepKey("old/stop"),
             row=f"Stop {old}",
-            # The new release is fetched and prepared before anything stops: what can fail, fails first.
-            ops=(
-                Ensure(side="new", instances=0),
-                Baseline(),
-                Shift(new=0, hold=True),
-                Drain(side="old"),
-                Ensure(side="old", instances=0),
-            ),
-            deadline_s=ctx.start_limit_s() + ctx.stop_limit_s(),
+            ops=(Shift(new=0, hold=True), Drain(side="old"), Ensure(side="old", instances=0)),
+            deadline_s=ROUTER_S + ctx.stop_limit_s(),
             verification="requests are held by the router and no old process is left",
             undo=back,
         ),

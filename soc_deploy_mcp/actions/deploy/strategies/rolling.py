@@ -3,11 +3,19 @@
 from collections.abc import Iterator
 from math import floor
 
-from soc_deploy_mcp.actions.deploy.strategies.context import ROUTER_S, PlanContext, data, expand, smoke, start, verify
+from soc_deploy_mcp.actions.deploy.strategies.context import (
+    ROUTER_S,
+    PlanContext,
+    data,
+    expand,
+    measure,
+    smoke,
+    start,
+    verify,
+)
 from soc_deploy_mcp.core.ids import StepKey
 from soc_deploy_mcp.core.plan import (
     Bake,
-    Baseline,
     Confirm,
     Drain,
     Ensure,
@@ -28,6 +36,7 @@ def steps(ctx: PlanContext) -> tuple[Step, ...]:
         *expand(ctx, "before_start"),
         start(ctx, "rolling/provision", f"Provision {ctx.new.version}", 0),
         *expand(ctx, "before_switch"),
+        measure(ctx),
         *_replacements(ctx, batches, back),
         verify(ctx, Bake(window_s=ctx.deploy.bake), MarkStable(), Remove(side="old"), undo=back),
         *data(ctx),
@@ -69,7 +78,7 @@ def _batch(ctx: PlanContext, done: int, size: int, *, first: bool) -> tuple[Op, 
     shrink: tuple[Op, ...] = (Ensure(side="old", instances=total - done),)
     grow: tuple[Op, ...] = (Ensure(side="new", instances=done), Settle(seconds=rolling.min_ready_s))
     if first:
-        grow = (*grow, *smoke(ctx).ops, Baseline())
+        grow = (*grow, *smoke(ctx).ops)
     route: tuple[Op, ...] = (Shift(new=percent), Confirm(new=percent))
     if percent == 100:
         # The old side has no weight any more; Verify takes over where no old instance is left to compare with.
