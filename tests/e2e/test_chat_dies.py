@@ -44,7 +44,7 @@ def test_the_rollout_goes_on_and_the_next_chat_sees_it(make: Make, die: Callable
     shop.first()
     with chat(shop) as talk:
         talk.send_call("soc_deploy", instruction=CANARY)
-        talk.wait_progress("Canary 50 %")
+        talk.wait_progress("50 %")
         run = newest(shop)
         shop.wait_weight(run, 50)
         assert die(talk) == code

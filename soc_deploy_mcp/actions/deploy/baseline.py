@@ -45,8 +45,10 @@ async def requests_a_second(
     """Users' requests a second over the last half minute, or over its last seconds where a release that took over only
     now would look like one that nobody visits. None: nothing was counted."""
     long, short = [await recent(source, queries, labels, at, seconds) for seconds in (RATE_S, JUST_NOW_S)]
-    if isinstance(long, Unknown) or long.rps is None:
+    if isinstance(long, Unknown) or long.rps is None or long.seconds is None:
         return None
+    if long.requests.n < ENOUGH:  # one visitor in the only three seconds that are remembered is no traffic
+        return long.requests.n / max(long.seconds, RATE_S)
     if isinstance(short, Unknown) or short.rps is None or short.requests.n < ENOUGH:
         return long.rps
     return short.rps if short.rps > 2 * long.rps else long.rps

@@ -19,7 +19,7 @@ async def test_the_targets_own_router_is_no_obstacle_and_anybody_elses_is(scene:
     with pytest.raises(DeployError) as caught:
         await preflight.inspect(release.spec, scene.home)
     assert caught.value.code == "E_LISTEN_IN_USE"
-    assert "envoy" in caught.value.what
+    assert "another target of soc-deploy" in caught.value.what
 
 
 async def test_nothing_is_started_by_looking(scene: Scene) -> None:

@@ -3,10 +3,12 @@
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
+from soc_deploy_mcp.tools.metrics import LocalSource
 from soc_deploy_mcp.tools.metrics.exposition import escaped, parse
 from soc_deploy_mcp.tools.metrics.store import Store
 
 START_MS = 1_700_000_000_000
+OLD = "v2_0_8-aaaa1111"
 
 
 def line(name: str, value: float, **labels: str) -> str:
@@ -110,3 +112,19 @@ class Probes:
                 for (name, c), v in self.counts.items()
             )
         )
+
+
+class Past:
+    """A router with a past, scraped every `step` seconds."""
+
+    def __init__(self) -> None:
+        self.clock, self.router = Clock(), Router()
+        self.readers = [Reader("router", self.router.page)]
+        self.source = LocalSource(lambda: self.readers, now=self.clock)
+
+    async def seconds(self, count: int, *, step: float = 1.0, n: int = 0, errors: int = 0, slow: int = 0) -> None:
+        for _ in range(count):
+            self.clock.now += step
+            if n:
+                self.router.serve(OLD, n, errors=errors, slow=slow)
+            await self.source.scrape_now()

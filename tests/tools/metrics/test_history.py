@@ -5,36 +5,19 @@ import math
 import pytest
 
 from soc_deploy_mcp.core.metrics import ArmLabels
-from soc_deploy_mcp.tools.metrics import LocalSource
 from soc_deploy_mcp.tools.metrics.counts import Unknown
 from soc_deploy_mcp.tools.metrics.history import Measured, ever, latency_history, recent, slow_pairs
 from soc_deploy_mcp.tools.metrics.routers import QUERIES
-from tests.tools.metrics.build import Clock, Probes, Reader, Router
+from tests.tools.metrics.build import OLD, Past, Probes, Reader, Router
 
-OLD = "v2_0_8-aaaa1111"
 ARM = ArmLabels("envoy_cluster_name", (OLD, f"{OLD}+"))
 ENVOY = QUERIES["envoy"]
 
 
-class Past:
-    """A router with a past, scraped every `step` seconds."""
-
-    def __init__(self) -> None:
-        self.clock, self.router = Clock(), Router()
-        self.readers = [Reader("router", self.router.page)]
-        self.source = LocalSource(lambda: self.readers, now=self.clock)
-
-    async def seconds(self, count: int, *, step: float = 1.0, n: int = 0, errors: int = 0, slow: int = 0) -> None:
-        for _ in range(count):
-            self.clock.now += step
-            if n:
-                self.router.serve(OLD, n, errors=errors, slow=slow)
-            await self.source.scrape_now()
-
-    async def recent(self, window_s: float) -> Measured:
-        found = await recent(self.source, ENVOY, ARM, self.clock.now, window_s)
-        assert isinstance(found, Measured)
-        return found
+async def recent_of(past: Past, window_s: float) -> Measured:
+    found = await recent(past.source, ENVOY, ARM, past.clock.now, window_s)
+    assert isinstance(found, Measured)
+    return found
 
 
 async def test_a_window_counts_what_happened_in_it() -> None:
@@ -42,7 +25,7 @@ async def test_a_window_counts_what_happened_in_it() -> None:
     past.router.serve(OLD, 5000, errors=5000, slow=5000)
     await past.seconds(60, n=10)
     await past.seconds(30, n=10, errors=1, slow=2)
-    found = await past.recent(30)
+    found = await recent_of(past, 30)
     assert found.requests == (300, 30)
     assert found.slower(150) == (300, 60)
     assert found.rps == pytest.approx(10)
@@ -55,14 +38,14 @@ async def test_the_first_failures_of_a_release_are_counted() -> None:
     await past.seconds(10, n=10)
     await past.seconds(1, n=10, errors=10)  # the series of 5xx appears with ten at once, where rate() would see none
     await past.seconds(5)
-    assert (await past.recent(10)).requests.x == 10
+    assert (await recent_of(past, 10)).requests.x == 10
 
 
 async def test_a_shorter_memory_gives_a_shorter_window() -> None:
     past = Past()
     past.router.serve(OLD, 5000)
     await past.seconds(41, n=2)
-    found = await past.recent(600)
+    found = await recent_of(past, 600)
     assert found.seconds == pytest.approx(37.5, abs=1)
     assert found.rps == pytest.approx(2)
 
@@ -73,13 +56,13 @@ async def test_a_reset_inside_the_window_counts_what_came_after() -> None:
     past.router.classes.clear()
     past.router.timed.clear()
     await past.seconds(5, n=3, errors=1)
-    assert (await past.recent(8)).requests == (15, 5)
+    assert (await recent_of(past, 8)).requests == (15, 5)
 
 
 async def test_without_requests_the_rate_is_zero_and_ratios_are_unknown() -> None:
     past = Past()
     await past.seconds(10)
-    found = await past.recent(5)
+    found = await recent_of(past, 5)
     assert (found.requests, found.rps, found.error_ratio, found.quantile_ms(0.95)) == ((0, 0), 0, None, None)
 
 
@@ -115,7 +98,7 @@ async def test_a_router_that_was_just_replaced_has_no_window_that_looks_empty() 
     await past.seconds(1, n=10)
     assert await recent(past.source, ENVOY, ARM, past.clock.now, 10) == Unknown("the router was read only just now")
     await past.seconds(4, n=10)
-    assert (await past.recent(10)).rps == pytest.approx(10)
+    assert (await recent_of(past, 10)).rps == pytest.approx(10)
 
 
 async def test_an_application_that_came_lately_does_not_shorten_the_window() -> None:
@@ -123,7 +106,7 @@ async def test_an_application_that_came_lately_does_not_shorten_the_window() -> 
     await past.seconds(20, n=10)
     past.readers.append(Reader("app", Probes().page))
     await past.seconds(1, n=10)
-    assert (await past.recent(16)).seconds == pytest.approx(16)
+    assert (await recent_of(past, 16)).seconds == pytest.approx(16)
 
 
 async def test_the_window_ends_where_a_router_process_went_away() -> None:
@@ -133,14 +116,14 @@ async def test_the_window_ends_where_a_router_process_went_away() -> None:
     await past.seconds(20, n=10)
     del past.readers[1]
     await past.seconds(4, n=10)
-    found = await past.recent(16)
+    found = await recent_of(past, 16)
     assert (found.seconds, found.requests.n) == (pytest.approx(2), 20)
 
 
 async def test_one_page_at_both_ends_is_no_quiet_time() -> None:
     past = Past()
     await past.seconds(5, step=5, n=10)
-    assert (await past.recent(3)).seconds == pytest.approx(5)  # the pages are five seconds apart, and it says so
+    assert (await recent_of(past, 3)).seconds == pytest.approx(5)  # the pages are five seconds apart, and it says so
     past.clock.now += 2
     assert isinstance(await recent(past.source, ENVOY, ARM, past.clock.now, 1), Unknown)
 
@@ -162,11 +145,11 @@ async def test_the_latency_bound_comes_from_ten_minutes_or_from_everything() -> 
 async def test_a_quantile_is_interpolated_and_never_infinite() -> None:
     past = Past()
     await past.seconds(2, n=100, slow=10)
-    found = await past.recent(1)
+    found = await recent_of(past, 1)
     assert found.quantile_ms(0.5) == pytest.approx(25 * 50 / 90)
     past.router.serve(OLD, 1000, ms=5000)
     await past.seconds(1)
-    assert (await past.recent(1)).quantile_ms(0.99) == 1000
+    assert (await recent_of(past, 1)).quantile_ms(0.99) == 1000
 
 
 async def test_our_own_probes_are_no_users() -> None:
@@ -176,18 +159,18 @@ async def test_our_own_probes_are_no_users() -> None:
     past.router.serve(OLD, 30, errors=30, slow=30)
     probes.sent(OLD, 30, errors=30)
     await past.seconds(5, n=10, errors=1)
-    assert (await past.recent(8)).requests == (80, 5)
+    assert (await recent_of(past, 8)).requests == (80, 5)
     past.router.serve(f"{OLD}+", 20, slow=20)  # nobody but us under this name: its times are not users' either
     probes.sent(f"{OLD}+", 20)
     await past.seconds(5, n=10)
-    found = await past.recent(5)
+    found = await recent_of(past, 5)
     assert (found.requests, found.slower(150)) == ((50, 0), (50, 0))
 
 
 async def test_a_bound_that_is_no_bucket_is_unknown() -> None:
     past = Past()
     await past.seconds(2, n=100)
-    assert isinstance((await past.recent(1)).slower(160), Unknown)
+    assert isinstance((await recent_of(past, 1)).slower(160), Unknown)
 
 
 async def test_neighbouring_stretches_are_paired_and_gaps_are_left_out() -> None:
