@@ -132,6 +132,10 @@ class Context(Protocol):
         """A signal that waits already, or None at once; the same on replay."""
         ...
 
+    async def past_abort(self) -> None:
+        """From here on abort is recorded and changes nothing: everything was done."""
+        ...
+
     async def way_back(self) -> None:
         """From here on abort is recorded and changes nothing: the way back is not interrupted."""
         ...

@@ -124,6 +124,9 @@ class Running:
         record = await self.hold.write(look, unwritten=lambda: None)
         return None if record is None else memory.taken(self._keep(record).payload)
 
+    async def past_abort(self) -> None:
+        self.hold.shield()
+
     async def way_back(self) -> None:
         self.hold.returning = True
         self.hold.shield()

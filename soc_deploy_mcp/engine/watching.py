@@ -1,6 +1,7 @@
 """What a long observation may do while it runs: one checkpoint row, facts, and orders."""
 
 import json
+from dataclasses import dataclass
 
 from soc_deploy_mcp.core.canonical import canonical
 from soc_deploy_mcp.core.event import Entry, Payload
@@ -11,14 +12,23 @@ from soc_deploy_mcp.engine.hold import Hold
 from soc_deploy_mcp.engine.store import Tx
 
 
+@dataclass(frozen=True, slots=True)
+class Saved:
+    state: Json
+    at: float
+
+
 class Watch:
     """`Watching` for one step."""
 
-    def __init__(self, hold: Hold, key: StepKey, started_at: Instant, checkpoint: Json | None) -> None:
+    def __init__(self, hold: Hold, key: StepKey, started_at: Instant, saved: Saved | None) -> None:
         self._hold = hold
         self._key = key
         self._started_at = started_at
-        self._checkpoint = checkpoint
+        self._checkpoint = saved.state if saved else None
+        # Never behind what an earlier owner saw: what it kept is no word from the future.
+        self._wall = max(hold.seat.journal.store.now(), started_at, saved.at if saved else 0.0)
+        self._steady = hold.seat.clock.monotonic()
 
     @property
     def epoch(self) -> Epoch:
@@ -33,7 +43,9 @@ class Watch:
         return self._checkpoint
 
     def now(self) -> Instant:
-        return self._hold.seat.journal.store.now()
+        """What the calendar said when this process began to watch, and the steady clock since then: a calendar that
+        is turned meanwhile ends no observation and prolongs none."""
+        return Instant(self._wall + self._hold.seat.clock.monotonic() - self._steady)
 
     async def save(self, state: Json) -> None:
         text = canonical(state).decode()
@@ -78,7 +90,7 @@ def end(tx: Tx, run: RunId, key: StepKey) -> None:
     tx.change("delete from checkpoints where run=? and key=?", run, key)
 
 
-async def saved(hold: Hold, key: StepKey) -> Json | None:
-    query = "select state from checkpoints where run=? and key=?"
+async def saved(hold: Hold, key: StepKey) -> Saved | None:
+    query = "select state, at from checkpoints where run=? and key=?"
     row = await hold.seat.journal.store.read(lambda tx: tx.one(query, hold.run, key))
-    return None if row is None else json.loads(row["state"])
+    return None if row is None else Saved(json.loads(row["state"]), row["at"])

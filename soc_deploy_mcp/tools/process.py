@@ -66,14 +66,16 @@ async def run(
     stdin: bytes | None = None,
     redactor: Redactor | None = None,
     limit: int = OUTPUT_LIMIT,
+    keeps: Sequence[int] = (),
 ) -> Finished:
-    """Run one command to its end. `env` is its whole environment; `timeout` in seconds.
+    """Run one command to its end. `env` is its whole environment; `timeout` in seconds; `keeps`: open files that it
+    inherits.
 
     Raises NotStarted. Cancelled, it kills the group and passes the cancellation on.
     """
     watch = _Watch(_Capture(redactor or Redactor(), limit), _Capture(redactor or Redactor(), limit))
     begin = time.monotonic()
-    transport = await _start(watch, argv, cwd, env, stdin)
+    transport = await _start(watch, argv, cwd, env, stdin, keeps)
     group, timed_out = transport.get_pid(), False
     try:
         try:
@@ -93,7 +95,12 @@ async def run(
 
 
 async def _start(
-    watch: "_Watch", argv: Sequence[str], cwd: Path | str, env: Mapping[str, str], stdin: bytes | None
+    watch: "_Watch",
+    argv: Sequence[str],
+    cwd: Path | str,
+    env: Mapping[str, str],
+    stdin: bytes | None,
+    keeps: Sequence[int],
 ) -> asyncio.SubprocessTransport:
     try:
         transport, _ = await asyncio.get_running_loop().subprocess_exec(
@@ -105,6 +112,7 @@ async def _start(
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
             start_new_session=True,
+            pass_fds=tuple(keeps),
         )
     except (OSError, ValueError) as error:  # ValueError: a NUL in an argument
         reason = (error.strerror if isinstance(error, OSError) else None) or str(error)

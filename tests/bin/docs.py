@@ -18,7 +18,7 @@ ENDS = {
     Exit.NO_CHANGE: "failed, and users saw nothing of it; or a dry run with a required check that failed",
     Exit.ROLLED_BACK: "the new version was taken back",
     Exit.OPERATOR: "a person must look: the way back could not be confirmed",
-    Exit.NOT_OVER: "watching stopped before the run was over; the run goes on",
+    Exit.NOT_OVER: "watching stopped before the run was over: it goes on, waits, or resumes with the next daemon",
     Exit.USAGE: "wrong usage: the message says what to type",
 }
 VERBS = ("pause", "resume", "promote", "abort", "approve", "reject")

@@ -52,14 +52,15 @@ class GoingBackProgram:
         decided = self.ctx.now()
         await self.ctx.emit(Moved(state=State.ABORTING, reason=back.code, why=back.why), "back/state")
         await self._close_row(back)
-        state = State.ROLLED_BACK if self.trail.touched else State.FAILED_NO_CHANGE
+        changed = self.trail.touched or self.trail.shrunk
+        state = State.ROLLED_BACK if changed else State.FAILED_NO_CHANGE
         if self.plan.action == "rollback" and back.code != "operator":
             state = State.NEEDS_OPERATOR  # the way back itself did not work: a person names the next release
         try:
-            if self.trail.touched:
+            if changed:
                 await self._traffic(decided)
             await self._row("back/stop", f"Drain and stop {self.plan.new.version}", self._stop)
-            if self.trail.touched and self.plan.old is not None:
+            if changed and self.plan.old is not None:
                 await self._verify()
         except DeployError as error:
             seen = ErrorSeen(code=error.code, what=error.what, why=error.why, try_=error.try_)
@@ -79,7 +80,7 @@ class GoingBackProgram:
     async def _traffic(self, decided: float) -> None:
         old = self.plan.old
         row = f"Shift traffic to {old.version} (100 %)" if old else "Take all traffic away"
-        await self._row("back/shift", row, self._reverse if self.trail.old_shrunk else self._flip)
+        await self._row("back/shift", row, self._reverse if self.trail.shrunk else self._flip)
         seconds = self.ctx.now() - decided
         await self.ctx.emit(TrafficBack(seconds=seconds, to=old.version if old else "nothing"), "back/traffic")
         if old is not None:
@@ -100,7 +101,7 @@ class GoingBackProgram:
         return await self._act(f"{key}/flip", self.carrier.shift(0))
 
     async def _reverse(self, key: str) -> Json:
-        """Rolling and recreate: old instances first, ready, routed; then the new ones out, in batches."""
+        """Old instances were taken away: they come first, ready, routed; then the new ones out."""
         if self.plan.strategy == "recreate":
             # Two releases must not run side by side: requests wait while the old one starts again.
             await self._act(f"{key}/hold", self.carrier.shift(0, hold=True))
@@ -108,14 +109,18 @@ class GoingBackProgram:
             await self._act(f"{key}/stop-new", self.carrier.ensure("new", 0, 300))
             await self._act(f"{key}/start-old", self.carrier.ensure("old", self._full(), 600))
             return await self._flip(key)
-        total, restored = self._full(), 0
+        if self.plan.strategy != "rolling":
+            await self._act(f"{key}/start-old", self.carrier.ensure("old", self._full(), 600))
+            return await self._flip(key)
+        total, restored = self._full(), min(self.trail.old_left or 0, self._full())
         rolling = self.plan.settings.deploy.rolling
-        for size in sizes(total, rolling.max_surge, rolling.max_unavailable):
+        for size in sizes(total - restored, rolling.max_surge, rolling.max_unavailable):
             restored += size
-            new = share(total - restored, total) if restored < total else 0
             await self._act(f"{key}/old-{restored}", self.carrier.ensure("old", restored, 600))
-            await self._act(f"{key}/share-{restored}", self.carrier.shift(new))
-        return None
+            if restored < total:  # never more than it has: from here on its share only falls
+                new = min(share(total - restored, total), self.trail.weight)
+                await self._act(f"{key}/share-{restored}", self.carrier.shift(new))
+        return await self._flip(key)
 
     def _full(self) -> int:
         return self.plan.old.spec.instances if self.plan.old else 0

@@ -40,8 +40,8 @@ class Beat:
             await asyncio.sleep(self._lease_s / BEATS_A_LEASE)
             try:
                 await self._platform.renew(self._target, self._epoch, self._lease_s)
-            except DeployError as error:
-                if error.code == "E_STALE_EPOCH":
+            except Exception as error:  # whatever it was: without the next beat the timer returns the traffic
+                if isinstance(error, DeployError) and error.code == "E_STALE_EPOCH":
                     return  # a newer owner renews now
 
     async def __aenter__(self) -> Self:
@@ -50,7 +50,7 @@ class Beat:
         Not a step of the program: it changes nothing that users or the report could notice, and a replay must come
         to where the rollout was before anything, an abort too, is decided.
         """
-        with contextlib.suppress(DeployError):  # every effect carries the epoch; the first one that works fences too
+        with contextlib.suppress(Exception):  # every effect carries the epoch; the first one that works fences too
             seen = await self._platform.observe(self._target)
             if not seen.epoch:
                 return self  # nobody has ever written there

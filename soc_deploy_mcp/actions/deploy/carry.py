@@ -206,18 +206,17 @@ class Carrier:
         return Effect({"dead_man": lease_s}, run, 30.0)
 
     def persistently(self, effect: Effect) -> Effect:
-        """Try until it works, for a step of the way back. The last error is raised when the time is over."""
+        """Try until it works, for a step of the way back. The last error is raised when the time is over. An error of
+        a kind that nobody foresaw is no reason to leave users where they are."""
 
         async def run(attempt: Attempt) -> Json:
             start = self.world.clock.monotonic()
             for number in range(10_000):
                 try:
                     return await asyncio.wait_for(effect.run(attempt), effect.timeout_s)
-                except DeployError as error:
-                    if error.code == "E_STALE_EPOCH" or self.world.clock.monotonic() - start > PERSIST_S:
-                        raise
-                except TimeoutError:
-                    if self.world.clock.monotonic() - start > PERSIST_S:
+                except Exception as error:
+                    replaced = isinstance(error, DeployError) and error.code == "E_STALE_EPOCH"
+                    if replaced or self.world.clock.monotonic() - start > PERSIST_S:
                         raise
                 await asyncio.sleep(RETRY_S[min(number, len(RETRY_S) - 1)])
             raise AssertionError("unreachable: the time is over long before")

@@ -61,9 +61,10 @@ class Ending:
             found = await self.world.aftercare.output(self.plan.target, about)
             return [(instance, _last_lines(text)) for instance, text in found]
 
-        for instance, lines in await self._done(StepKey(f"{key}/output"), "the release's output", read) or ():
+        found = await self._done(StepKey(f"{key}/output"), "the release's output", read) or ()
+        for number, (instance, lines) in enumerate(found, start=1):
             seen = OutputSeen(release=about.version, instance=instance, lines=tuple(lines))
-            await self.ctx.emit(seen, f"{key}/output/{instance}")
+            await self.ctx.emit(seen, f"{key}/output/{number}")
 
     async def finish(self, state: State) -> None:
         """The last rows of a run. A failure in here is told and never changes the state."""
@@ -76,8 +77,15 @@ class Ending:
         line = await self._first_line(state)
         event = _EVENTS.get(state, "failed")
         await self._told(event, f"{self._what()}: {line}", "finish/announce")
+        if state is State.SUCCEEDED:
+            await self._too_late()
         await self.ctx.emit(Moved(state=state), "finish/state")
         await self.ctx.emit(Finished(state=state, first_line=line), "finish")
+
+    async def _too_late(self) -> None:
+        if late := await self.ctx.take(StepKey("finish/late"), "abort"):
+            text = f"abort by {late.by} came when everything was done; nothing was taken back: roll back instead"
+            await self.ctx.emit(Notice(level="warning", text=text), "finish/too-late")
 
     async def _impact(self) -> None:
         toll = self.trail.toll

@@ -89,8 +89,8 @@ def refusal(standing_now: Standing, verb: Verb) -> str:
         return "" if state in _AT_WORK else "it is paused already"
     if standing_now.rejected:
         return f"the judge said {standing_now.rejected}: there is only the way back (abort)"
-    if verb == "resume":
-        if state is not S.PAUSED:
-            return "it is not paused"
+    if state is S.PAUSED:
         return "" if standing_now.reason in RESUMABLE else f"a run paused for {standing_now.reason} only goes back"
-    return "" if state in _AT_WORK or state is S.PAUSED else "there is nothing to skip"
+    if verb == "resume":
+        return "it is not paused"
+    return "" if state in _AT_WORK else "there is nothing to skip"

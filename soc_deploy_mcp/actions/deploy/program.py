@@ -4,13 +4,16 @@ It is run again from its start after a crash; every verb of the context returns 
 the name of its step, so the program arrives where it was. It holds nothing that is not a function of those answers.
 """
 
+from collections.abc import Awaitable
+from itertools import count
+
 from soc_deploy_mcp.actions.deploy import decide
 from soc_deploy_mcp.actions.deploy.back import GoingBackProgram
 from soc_deploy_mcp.actions.deploy.beat import Beat
 from soc_deploy_mcp.actions.deploy.carry import Carrier
 from soc_deploy_mcp.actions.deploy.decide import Again, GoBack, GoOn, Outcome, Pause
 from soc_deploy_mcp.actions.deploy.ending import Ending
-from soc_deploy_mcp.actions.deploy.machine import may_follow
+from soc_deploy_mcp.actions.deploy.machine import RESUMABLE, may_follow
 from soc_deploy_mcp.actions.deploy.migrations import MigrationRan
 from soc_deploy_mcp.actions.deploy.trail import Trail
 from soc_deploy_mcp.actions.deploy.watching import Watcher
@@ -29,7 +32,7 @@ from soc_deploy_mcp.core.event import (
     StepStarted,
     TrafficBack,
 )
-from soc_deploy_mcp.core.ids import Instant, StepKey
+from soc_deploy_mcp.core.ids import StepKey
 from soc_deploy_mcp.engine.context import Aborted, Context, Json
 
 BY_HAND = "by hand"  # why a rollback goes back: somebody asked for it
@@ -53,7 +56,7 @@ class Rollout:
         self.watcher = Watcher(plan, world, self.carrier, self.trail)
         self.ending = Ending(ctx, plan, world, self.carrier, self.trail)
         self.beat = Beat(world.platform, plan.target, ctx.epoch, plan.settings.deploy.lease_s)
-        self.deadline = Instant(0.0)
+        self.due = 0.0  # by the steady clock: when the step must be done
 
     async def run(self) -> None:
         """To a terminal state. Only Lost leaves it early: then another owner carries the run on."""
@@ -67,6 +70,7 @@ class Rollout:
             except DeployError as error:
                 back = self._unwritten(error)
             else:
+                await self.ctx.past_abort()
                 await self._left_behind()
                 await self.ending.finish(State.SUCCEEDED)
                 return
@@ -108,7 +112,8 @@ class Rollout:
             await self._moved(State(step.phase), f"{step.key}/phase")
         await self.ctx.emit(StepStarted(step=step.key, row=step.row), f"{step.key}/started")
         self.trail.begin(step)
-        self.deadline = Instant(self.ctx.now() + step.deadline_s)
+        spent = max(0.0, self.world.clock.wall() - self.ctx.now())  # by an earlier owner, and while there was none (R9)
+        self.due = self.world.clock.monotonic() + step.deadline_s - spent
         try:
             for index, op in enumerate(step.ops):
                 await self._op(op, StepKey(f"{step.key}/{index}-{op.kind}"))
@@ -139,7 +144,7 @@ class Rollout:
             case p.Migrate():
                 await self._migrate(op, key)
             case p.Ensure(side=side, instances=instances):
-                self.trail.old_shrunk |= side == "old"
+                self._shrinks(side, instances)
                 await self.ctx.act(key, carrier.ensure(side, instances, self._left()))
             case p.Settle(seconds=seconds):
                 await self.ctx.act(key, carrier.settle(seconds))
@@ -152,17 +157,30 @@ class Rollout:
             case p.Confirm(new=new):
                 await self._confirm(new, key)
             case p.Judge() | p.Verify() | p.Bake():
-                await self._observe(op, key)
+                await self._untimed(self._observe(op, key))
             case p.MarkStable():
                 await self.ctx.emit(LineageChanged(change="stable", release=self.plan.new), key)
             case p.Drain(side=side):
+                self._shrinks(side, 0)
                 await self._told_cut_off(await self.ctx.act(key, carrier.drain(side)), key)
             case p.Remove(side=side):
+                self._shrinks(side, 0)
                 await self.ctx.act(key, carrier.remove(side))
                 gone = LineageChanged(change="retired", release=carrier.release(side))
                 await self.ctx.emit(gone, f"{key}/retired")
             case p.Incident():
                 await self.ending.incident(key)
+
+    def _shrinks(self, side: p.Side, left: int) -> None:
+        """Before the write: one that is interrupted may have happened."""
+        if side == "old":
+            self.trail.old_left = left
+
+    async def _untimed(self, wait: Awaitable[None]) -> None:
+        """Evidence and people have limits of their own: the step's stands still for them, in a replay too."""
+        since, steady = self.ctx.now(), self.world.clock.monotonic()
+        await wait
+        self.due += max(self.ctx.now() - since, self.world.clock.monotonic() - steady)
 
     async def _migrate(self, op: p.Migrate, key: StepKey) -> None:
         migration = next(m for m in self.plan.new.spec.migrations if m.id == op.id)
@@ -189,8 +207,11 @@ class Rollout:
         await self.ctx.emit(Notice(level="warning", text=f"{failed}; the release works without it"), f"{key}/failed")
 
     async def _shift(self, op: p.Shift, key: StepKey) -> None:
-        if taken := await self.ctx.take(StepKey(f"{key}/pause"), "pause"):
-            await self._paused(Pause("operator", f"paused by {taken.by}", None), StepKey(f"{key}/paused"))
+        # While requests are held nobody serves: a pause is obeyed as soon as somebody does.
+        held = self.trail.hold_since is not None
+        if not held and (taken := await self.ctx.take(StepKey(f"{key}/pause"), "pause")):
+            pause = Pause("operator", f"paused by {taken.by}", None)
+            await self._untimed(self._paused(pause, StepKey(f"{key}/paused")))
         first = not self.trail.touched
         self.trail.touched, self.trail.weight = True, op.new
         if op.new:
@@ -261,28 +282,52 @@ class Rollout:
 
     async def _paused(self, pause: Pause, key: StepKey) -> None:
         """Returns when a person said go on, with the traffic as the step had it; goes back when nobody decides."""
+        await self._forgotten(key)
         await self._moved(State.PAUSED, f"{key}/state", pause.reason, pause.why)
         await self.ending.page("paused", f"{pause.reason}: {pause.why}", key)
+        resumable = pause.reason in RESUMABLE
         if self.trail.weight:
-            limit = pause.retreat_after if pause.retreat_after is not None else self._expires()
+            stays = pause.retreat_after is None or not self._may_retreat()
+            limit = self._expires() if stays else pause.retreat_after or 0.0
             result = await self.ctx.watch(key, self.watcher.holding(pause, limit))
             outcome = self.trail_after(result)
             if outcome.end == "resumed":
-                return await self._resumed(outcome.by, key)
-            if pause.retreat_after is None and outcome.end == "expired":
+                await self._resumed(outcome.by, key)
+                return
+            if stays and outcome.end == "expired":
                 raise BackWanted(GoBack("EXPIRED", "nobody decided in time", "clock"))
-            if self.plan.auto_rollback and outcome.end == "bad":
+            if self.plan.auto_rollback and (outcome.end == "bad" or not self._may_retreat()):
                 raise BackWanted(GoBack(outcome.code, outcome.why, outcome.by))
             await self._retreat(key)
-        taken = await self.ctx.wait(StepKey(f"{key}/decision"), ("resume",), self._expires())
+            if outcome.end == "bad" and resumable:
+                resumable = False  # a resume that was typed before is not obeyed any more
+                await self._moved(State.PAUSED, f"{key}/failed", "health_failed", f"{outcome.code}: {outcome.why}")
+        await self._decision(key, resumable=resumable)
+
+    async def _forgotten(self, key: StepKey) -> None:
+        """Orders that were typed before there was anything to resume. What comes once the pause is told is obeyed."""
+        for number in count(1):
+            if await self.ctx.take(StepKey(f"{key}/before#{number}"), "resume", "promote") is None:
+                return
+
+    async def _decision(self, key: StepKey, *, resumable: bool) -> None:
+        """With no users on the new release, or no way to take them off it, a person is waited for."""
+        here = StepKey(f"{key}/decision")
+        taken = await self.ctx.wait(here, ("resume",), self._expires()) if resumable else None
+        if not resumable:
+            await self.ctx.sleep(here, self._expires())
         if taken is None:
             raise BackWanted(GoBack("EXPIRED", "nobody decided in time", "clock"))
-        return await self._resumed(taken.by, key)
+        await self._resumed(taken.by, key)
+
+    def _may_retreat(self) -> bool:
+        return not self.trail.shrunk and self.plan.old is not None
 
     async def _retreat(self, key: StepKey) -> None:
         """Weight 0, the new release kept. Rolling and recreate cannot: there, only the way back returns the traffic."""
-        if self.trail.old_shrunk or self.plan.old is None:
+        if not self._may_retreat():
             return
+        assert self.plan.old is not None
         await self.beat.off()
         await self.ctx.act(StepKey(f"{key}/retreat"), self.carrier.shift(0))
         back = f"all requests went back to {self.plan.old.version}; {self.plan.new.version} is kept at weight 0"
@@ -306,7 +351,7 @@ class Rollout:
 
     def _left(self) -> float:
         """Seconds to the step's deadline, which restarts do not move (R9)."""
-        return max(1.0, self.deadline - self.world.clock.wall())
+        return max(1.0, self.due - self.world.clock.monotonic())
 
     def _expires(self) -> float:
         return self.plan.settings.deploy.pause_expires

@@ -82,6 +82,8 @@ class Ticking:
             self.told_enough = kept.get("told_enough", False)
         elif judged:
             self.state = on_new_step(JudgeState.from_json(judged["judge"]), self.specs)
+            if (self.state.at or 0.0) > self.watch.now():  # the calendar was turned back: no tick would be news to it
+                self.state = replace(self.state, at=None)
         else:
             self.state = new_state(self.specs, planned)
         counted = kept["eyes"] if kept is not None else judged.get("eyes")
@@ -90,10 +92,11 @@ class Ticking:
     async def tick(self) -> Verdict:
         """One look and what is known after it."""
         self.seen = await self.eyes.look()
-        self.file.append(self.seen.tick, resumed=self.resumed)
-        self.resumed = False
-        self.state, _ = update(self.state, self.seen.tick, self.specs)
         now = self.watch.now()
+        tick = replace(self.seen.tick, at=now)  # by the clock that the verdict's limits are measured with
+        self.file.append(tick, resumed=self.resumed)
+        self.resumed = False
+        self.state, _ = update(self.state, tick, self.specs)
         said = verdict(self.state, self.specs, self.step, now)
         if self._is_news(said, now):
             await self._tell(said)

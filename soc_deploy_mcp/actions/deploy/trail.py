@@ -17,7 +17,8 @@ class Trail:
     touched: bool = False  # a write that users can notice was begun
     weight: int = 0  # percent of the new release that was last asked for
     shift: Shift | None = None  # the last one with weight: what to restore after a retreat
-    old_shrunk: bool = False  # instances of the old release were stopped: the way back must start them first
+    old_left: int | None = None  # instances of the old release that still serve, once some were taken away: the way
+    # back must bring the others back first; None: all of them
     decided: Instant | None = None  # a rollback by hand: when it began
     hold_since: Instant | None = None  # recreate: requests wait since then
     measured: dict[str, Any] = field(default_factory=dict)  # the baseline, frozen before the first weight
@@ -25,6 +26,10 @@ class Trail:
     judge_rows: list[dict[str, Any]] = field(default_factory=list)  # HealthRow JSON of the last comparison
     toll: dict[str, Any] | None = None  # what users met so far: an Impact
     words: dict[str, str] = field(default_factory=dict)  # step -> what its row says in brackets
+
+    @property
+    def shrunk(self) -> bool:
+        return self.old_left is not None
 
     def begin(self, step: Step) -> None:
         self.step, self.open = step, True

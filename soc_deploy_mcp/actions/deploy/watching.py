@@ -4,6 +4,7 @@ Each returns plain JSON: {"outcome": Outcome, "judged": what the next one goes o
 """
 
 import asyncio
+from collections.abc import Collection
 from math import inf
 from typing import Any
 
@@ -19,6 +20,7 @@ from soc_deploy_mcp.actions.deploy.stages import rules, stage, ticks, waiting_st
 from soc_deploy_mcp.actions.deploy.ticking import Ticking
 from soc_deploy_mcp.actions.deploy.trail import Trail
 from soc_deploy_mcp.actions.deploy.world import World
+from soc_deploy_mcp.core.errors import DeployError
 from soc_deploy_mcp.core.event import HealthSeen, Moved, Notice, State
 from soc_deploy_mcp.core.ids import Slug, StepKey
 from soc_deploy_mcp.core.plan import Bake, Judge, Plan, Verify
@@ -94,12 +96,14 @@ class Watcher:
             # With everybody on the new release there is nothing left to compare it with.
             everybody = Verify(window_s=0.0, max_s=limit_s)
             op = everybody if weight == 100 else Judge(new=max(weight, 1), min_s=0.0, max_s=limit_s)
-            if watch.checkpoint is None:
-                await _forget(watch, "resume", "promote")  # typed before there was anything to resume
+            # Where users cannot be taken off the new release for a while, what a retreat would answer ends no pause.
+            stays = self.trail.shrunk or self.plan.old is None
+            kept = {"env_unhealthy", *(() if self.plan.auto_rollback else ("no_data",))} if stays else set()
             ticking = await self._begin(watch, op, weight, looking)
             ticking.held = ENOUGH if pause.reason in RESUMABLE else ONLY_BACK
             try:
-                outcome = await self._until(watch, ticking, looking, weight, latched=pause.reason == "health_failed")
+                latched = pause.reason == "health_failed"
+                outcome = await self._until(watch, ticking, looking, weight, latched=latched, kept=kept)
                 return await self._result(watch, ticking, outcome)
             finally:
                 await self.eyes.close()
@@ -121,9 +125,17 @@ class Watcher:
         return ticking
 
     async def _until(
-        self, watch: Watching, ticking: Ticking, looking: Watch, weight: int, *, latched: bool = False
+        self,
+        watch: Watching,
+        ticking: Ticking,
+        looking: Watch,
+        weight: int,
+        *,
+        latched: bool = False,
+        kept: Collection[str] = (),
     ) -> Outcome:
-        """The loop: one tick, one decision. `latched`: the failure is known, only a new one ends the wait."""
+        """The loop: one tick, one decision. `latched`: the failure is known, only a new one ends the wait; `kept`:
+        outcomes that do not end it either."""
         sick: float | None = None
         known: Word | None = None
         while True:
@@ -133,13 +145,15 @@ class Watcher:
             if said.word is Word.ACCEPT and ticking.held == ENOUGH and not ticking.paused:
                 await self._tell_enough(watch, ticking)
             sick = conclude.sick_since(sick, said, watch.now())
-            if moved := moved_by_others(ticking.seen.seen if ticking.seen else None, self.carrier.weights(weight)):
+            moved = moved_by_others(ticking.seen.seen if ticking.seen else None, self.carrier.weights(weight))
+            if moved and not (moved.end == "drift" and looking.purpose == "hold"):  # paused, we fight nobody
                 return moved
             known = known or (said.word if latched else None)
             outcome = conclude.conclusion(looking, said, sick, ticking.requests, watch.now())
-            if outcome is not None and not (latched and outcome.end in ("bad", "no_data") and said.word is known):
+            repeated = latched and outcome is not None and outcome.end in ("bad", "no_data") and said.word is known
+            if outcome is not None and not repeated and outcome.end not in kept:
                 return outcome
-            if ticking.promoted and said.word not in UNKNOWN:
+            if ticking.promoted and not ticking.paused and said.word not in UNKNOWN:
                 spent = watch.now() - looking.started_at
                 return Outcome(end="promoted", code="PROMOTED", by=ticking.promoted, seconds=spent)
             await watch.pause(self.plan.settings.judge.tick)
@@ -156,7 +170,7 @@ class Watcher:
     async def _ordered(self, watch: Watching, ticking: Ticking, looking: Watch) -> Outcome | None:
         """What people asked for since the last tick."""
         taken = await watch.take("pause", "resume", "promote")
-        if taken is None:
+        if taken is None or ticking.held == ONLY_BACK:
             return None
         if taken.name == "resume":
             return Outcome(end="resumed", by=taken.by) if looking.purpose == "hold" else None
@@ -183,18 +197,20 @@ class Watcher:
     async def _stand_still(self, watch: Watching, ticking: Ticking, taken: Taken) -> Outcome | None:
         """A person's pause: the judge goes on looking, nothing goes forward. Kept at once: it survives a restart."""
         await _forget(watch, "pause")
-        ticking.paused = {"by": taken.by, "at": watch.now()}
+        unattended = bool((taken.payload or {}).get("unattended"))
+        ticking.paused = {"by": taken.by, "at": watch.now(), "unattended": unattended}
         # Said before it is kept: a run that stands still and does not say so could not be resumed.
         moved = Moved(state=State.PAUSED, reason="operator", why=f"paused by {taken.by}")
         await watch.emit(moved, f"pause/{watch.now():.3f}")
         await watch.save(ticking.left())
-        if (taken.payload or {}).get("unattended"):
-            await self.world.platform.renew(self.plan.target, watch.epoch, None)
         return await self._still(watch, ticking)
 
     async def _still(self, watch: Watching, ticking: Ticking) -> Outcome | None:
         """Until a person says go on (None), or there is a reason to end the observation."""
         assert ticking.paused is not None
+        unattended = ticking.paused["unattended"]
+        if unattended:
+            await self._unguarded(watch)
         limit = self.plan.settings.deploy.pause_expires
         ticking.patient(ticking.step.max_s + limit)
         ticking.held = ENOUGH
@@ -206,7 +222,15 @@ class Watcher:
         ticking.paused, ticking.held = None, ""
         resumed = Moved(state=State(self.trail.phase), why=f"resumed by {outcome.by}")
         await watch.emit(resumed, f"resume/{watch.now():.3f}")
-        return None
+        return outcome if unattended else None  # begun anew, with the timer
+
+    async def _unguarded(self, watch: Watching) -> None:
+        """Switch the dead-man timer off. That it stays on is told, and no reason to end a pause."""
+        try:
+            await self.world.platform.renew(self.plan.target, watch.epoch, None)
+        except DeployError as error:
+            text = f"the dead-man timer is still on: {error.what}"
+            await watch.emit(Notice(level="warning", text=text), f"unattended/{watch.now():.3f}")
 
     async def _result(self, watch: Watching, ticking: Ticking, outcome: Outcome) -> Json:
         word = conclude.row_word(outcome)

@@ -129,7 +129,7 @@ FLAGS: Final[tuple[Flag, ...]] = (
         "break-glass",
         "text",
         ("provision", "deploy", "rollback"),
-        "Emergency reason, 20 characters or more: passes a freeze, and is reported.",
+        "Emergency reason, 20 characters or more. Needs a governed installation; refused in any other.",
         metavar="TEXT",
         least=20,
     ),

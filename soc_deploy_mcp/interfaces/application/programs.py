@@ -96,7 +96,7 @@ class Programs:
         """The files of a run that is over. What cannot be written now is written at the next start."""
         try:
             await records.leave(self.parts, run)
-        except (DeployError, OSError) as error:
+        except Exception as error:  # the run is over, and how it ended stands in the journal
             log.warning("the files of %s could not be written: %s", run.id, error)
 
     def _world(self, run: Run, plan: Plan, *, several: bool) -> World:
@@ -175,6 +175,7 @@ class _Migrations:
             env=self.parts.platform.environment(release),
             timeout=release.spec.prepare_timeout_s,
             redactor=self.parts.redactor,
+            lock=self.parts.platform.place(target).root / "migration.lock",
         )
         return Ran(ran.exit_code, ran.seconds, ran.output, migrations.checksum(migration, directory))
 

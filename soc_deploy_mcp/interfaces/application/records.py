@@ -2,11 +2,11 @@
 journal, so writing one again gives the same bytes."""
 
 import json
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 
 from soc_deploy_mcp.actions.deploy import lineage as lin
-from soc_deploy_mcp.core.errors import DeployError
 from soc_deploy_mcp.core.event import LineageChanged, Record, RunOpened, State, payload
 from soc_deploy_mcp.core.release import Target
 from soc_deploy_mcp.core.report import Report, markdown, project
@@ -15,6 +15,8 @@ from soc_deploy_mcp.core.report.log import LogLine
 from soc_deploy_mcp.engine.runs import Run
 from soc_deploy_mcp.interfaces.application.parts import Parts
 from soc_deploy_mcp.tools.project import writing
+
+log = logging.getLogger(__name__)
 
 LOGGED = 200  # runs in DEPLOYMENTS.md
 
@@ -76,13 +78,14 @@ async def _tidy(parts: Parts, records: Sequence[Record]) -> None:
 
 
 async def catch_up(parts: Parts, limit: int = 20) -> None:
-    """After a start: runs that ended in a process that died before it wrote their files."""
+    """After a start: runs that ended in a process that died before it wrote their files. Whatever is wrong with them
+    is no reason not to start: the journal has it all, and other runs wait to be carried on."""
     for run in await parts.runs.finished(limit):
-        if _has_project(run) and not _has_report(run):
-            try:
+        try:
+            if _has_project(run) and not _has_report(run):
                 await leave(parts, run)
-            except DeployError:
-                continue  # a project that cannot be written now; the journal has it all
+        except Exception as error:
+            log.warning("the files of %s could not be written: %s", run.id, error)
 
 
 def _has_project(run: Run) -> bool:

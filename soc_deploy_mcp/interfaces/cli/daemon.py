@@ -24,7 +24,7 @@ def run(words: Sequence[str], options: Options) -> int:
         return _stopped(stop(force=asked.force))
     running = Client.running()
     if running is None:
-        print("no daemon runs")
+        print("no daemon runs; the next command that needs one starts it, or: soc-deploy daemon start")
         return 1
     with running as client:
         return _shown(client.call("daemon.status"), options)

@@ -12,12 +12,14 @@ from soc_deploy_mcp.core.ids import Epoch, Instant, Slug
 from soc_deploy_mcp.tools.local.state import RouterState
 
 ANSWER_S = 10.0
-RESTART_S = 5.0  # its supervisor starts it again at once
 _LINE_LIMIT = 8 * 1024 * 1024
 
 
-class GuardDown(Exception):
-    """Nobody listens on the guard's socket."""
+class GuardDown(DeployError):
+    """Nobody listens on the guard's socket. Whoever does not wait for it tells E_ROUTER_DOWN."""
+
+    def __init__(self, why: str = "") -> None:
+        super().__init__("E_ROUTER_DOWN", "the guard beside the router does not answer", why, "soc-deploy status")
 
 
 class Conflict(Exception):
@@ -83,10 +85,10 @@ class GuardClient:
 
     async def claim(self, epoch: Epoch) -> None:
         """Take the target. Raises E_STALE_EPOCH, GuardDown."""
-        await self._patient({"op": "claim", "epoch": epoch})
+        await self._ask({"op": "claim", "epoch": epoch})
 
     async def renew(self, epoch: Epoch, lease_s: float | None) -> None:
-        await self._patient({"op": "renew", "epoch": epoch, "lease_s": lease_s})
+        await self._ask({"op": "renew", "epoch": epoch, "lease_s": lease_s})
 
     async def apply(
         self,
@@ -112,19 +114,6 @@ class GuardClient:
                 "forget_fired": forget_fired,
             }
         )
-
-    async def _patient(self, request: Mapping[str, Any]) -> None:
-        """Safe to repeat, so a restart of the guard is waited for."""
-        loop = asyncio.get_running_loop()
-        until = loop.time() + RESTART_S
-        while True:
-            try:
-                await self._ask(request)
-                return
-            except GuardDown:
-                if loop.time() > until:
-                    raise
-                await asyncio.sleep(0.02)
 
     async def _ask(self, request: Mapping[str, Any], within_s: float = ANSWER_S) -> dict[str, Any]:
         try:

@@ -152,7 +152,7 @@ class LocalPlatform(Platform):
         """Raises E_WEIGHTS. A router that is silent just now delays nothing: it reads the files when it is back."""
         until = time.monotonic() + READY_S
         while True:
-            state = (await router.guard.status()).state
+            state = (await router.written()).state
             living = {i.port for i in instances.scan(router.place) if i.alive}  # the router notices a death later
             ready = {p.slug: len(living.intersection(p.serving)) for p in state.pools}
             with contextlib.suppress(admin.RouterDown, TimeoutError):
@@ -169,9 +169,7 @@ class LocalPlatform(Platform):
             await asyncio.sleep(0.02)
 
     async def renew(self, target: Target, epoch: Epoch, lease_s: float | None) -> None:
-        router = self._side(target).router
-        await router.guard_up()
-        await router.guard.renew(epoch, lease_s)
+        await self._side(target).router.renew(epoch, lease_s)
 
     async def drain(self, target: Target, release: Slug, epoch: Epoch) -> int:
         side = self._side(target)

@@ -5,9 +5,11 @@ import contextlib
 import json
 import re
 import secrets
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 from soc_deploy_mcp.core.config.service import ServiceSpec
 from soc_deploy_mcp.core.errors import DeployError
@@ -22,7 +24,9 @@ ENDING_S = 2.0  # in which the port of a router that was killed becomes free
 CONFIRM_S = 5.0
 LOOK_S = 0.5  # in which the guard answers somebody who only looks
 REJECT_S = 0.3  # a file that is not in force after that may have been refused: the log is read
-_ATTEMPTS = 50  # at a write that others get in between
+_ATTEMPTS = 50  # at a write that others get in between, and at a guard that ends while it is asked
+
+Answer = TypeVar("Answer")
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +68,26 @@ class Router:
                 "E_WEIGHTS", "nothing was deployed to this target yet", "It has no router.", "soc-deploy status"
             )
         await self.guard_up()
-        await self.guard.claim(epoch)
-        return await self.guard.status()
+        await self._patiently(partial(self.guard.claim, epoch))
+        return await self.written()
+
+    async def written(self) -> Status:
+        """What the guard has written, from itself. Raises E_ROUTER_DOWN."""
+        return await self._patiently(self.guard.status)
+
+    async def renew(self, epoch: Epoch, lease_s: float | None) -> None:
+        await self._patiently(partial(self.guard.renew, epoch, lease_s))
+
+    async def _patiently(self, ask: Callable[[], Awaitable[Answer]]) -> Answer:
+        """For what may be asked twice: a guard that ended is started again, and its supervisor where that is gone."""
+        for _ in range(_ATTEMPTS):
+            try:
+                return await ask()
+            except GuardDown:
+                await self.guard_up()
+        raise supervision.down(
+            "the guard beside the router ends as fast as it is started", instances.tail(self.place.guard_shim)
+        )
 
     async def guard_up(self) -> None:
         self.place.make()
@@ -182,7 +204,7 @@ class Router:
         self, epoch: Epoch, decide: Callable[[RouterState], RouterState], wish: DeadManWish, *, confirm: bool = True
     ) -> Status:
         for _ in range(_ATTEMPTS):
-            status = await self._status_patiently()
+            status = await self.written()
             old = status.state
             steps = phases(old, decide(old)) or (old,)
             try:
@@ -198,19 +220,6 @@ class Router:
         raise supervision.down(
             "the guard beside the router does not take a write", instances.tail(self.place.guard_shim)
         )
-
-    async def _status_patiently(self) -> Status:
-        """Its supervisor starts a guard that ended again at once."""
-        loop = asyncio.get_running_loop()
-        end = loop.time() + CONFIRM_S
-        while True:
-            try:
-                return await self.guard.status()
-            except GuardDown:
-                if loop.time() > end:
-                    why = instances.tail(self.place.guard_shim)
-                    raise supervision.down("the guard beside the router does not answer", why) from None
-                await asyncio.sleep(supervision.POLL_S)
 
     async def _put(self, seen: Status, epoch: Epoch, state: RouterState, wish: DeadManWish) -> Status:
         """One write through the guard; none where nothing would change."""
@@ -233,7 +242,7 @@ class Router:
             fallback=fallback,
             forget_fired=wish is not KEEP,
         )
-        return await self.guard.status()
+        return await self.written()
 
     def render(self, state: RouterState, version: str) -> envoy.Files:
         return envoy.render(state, version=version, token=self.token(), xds=self.place.xds)

@@ -81,7 +81,7 @@ class Scaling:
 
     async def _present(self, slug: Slug) -> tuple[list[Instance], list[Instance]]:
         """The instances that may be used, and those that are over. What an earlier owner was stopping is stopped."""
-        doomed = set((await self.router.guard.status()).state.doomed)
+        doomed = set((await self.router.written()).state.doomed)
         found = instances.scan(self.router.place, slug)
         await self._end([i for i in found if i.name in doomed])
         rest = [i for i in found if i.name not in doomed]
@@ -149,7 +149,7 @@ class Scaling:
 
     async def drain(self, slug: Slug) -> int:
         """No new requests for a release without weight; how many were still running when the time was over."""
-        status = await self.router.guard.status()
+        status = await self.router.written()
         refuse_in_use(status, slug)
         pool = status.state.pool(slug)
         if pool is None:
@@ -164,7 +164,7 @@ class Scaling:
 
     async def remove(self, slug: Slug) -> None:
         """Out of the router, then stopped. Returns when no process of it is left."""
-        status = await self.router.guard.status()
+        status = await self.router.written()
         refuse_in_use(status, slug)
         names = [i.name for i in instances.scan(self.router.place, slug)]
 
@@ -182,7 +182,7 @@ class Scaling:
 
         A moment, because the router's threads hear of a change a little after it is reported.
         """
-        pool = (await self.router.guard.status()).state.pool(slug)
+        pool = (await self.router.written()).state.pool(slug)
         now = time.monotonic()
         end, idle_since = now + (pool.drain_s if pool else 0.0), None
         while True:

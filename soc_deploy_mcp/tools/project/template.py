@@ -33,7 +33,7 @@ _TAIL = """\
 #   synthetic_paths: ["/items"]     # GET; without any: the health path and /
 
 # notify:                           # who is told; url and key are references: env:NAME or file:/path
-#   channels: {team: {kind: webhook, url: env:DEPLOY_HOOK, label: "#deployments"}}
+#   channels: {team: {kind: webhook, url: env:SOC_DEPLOY_HOOK, label: "#deployments"}}
 #   events: {all: [team]}
 #   oncall: team
 """

@@ -54,6 +54,11 @@ def test_only_some_pauses_end_by_a_resume(reason: str) -> None:
     assert (refusal(Standing(S.PAUSED, reason), "resume") == "") is (reason in RESUMABLE)
 
 
+@pytest.mark.parametrize("reason", sorted(RESUMABLE | {"health_failed", "approval"}))
+def test_a_promote_ends_no_pause_that_a_resume_does_not_end(reason: str) -> None:
+    assert (refusal(Standing(S.PAUSED, reason), "promote") == "") is (reason in RESUMABLE)
+
+
 def test_terminal_states_have_no_successor_and_all_others_can_end() -> None:
     for state in State:
         assert (state not in FOLLOWS) is state.terminal

@@ -86,6 +86,43 @@ async def test_a_guard_that_is_just_started_again_is_written_to_when_it_is_back(
     assert guard.state.routes.weights == {OLD: 100}
 
 
+async def test_a_guard_that_is_gone_with_its_supervisor_is_started_and_asked_again(
+    router: Router, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Gone(Contested):
+        starts = 0
+
+        async def status(self, within_s: float = 1.0) -> Status:
+            if not self.starts:
+                raise GuardDown
+            return await super().status(within_s)
+
+    guard = Gone()
+
+    async def started() -> None:
+        guard.starts += 1
+
+    monkeypatch.setattr(router, "guard_up", started)
+    await change(router, guard)
+    assert guard.state.routes.weights == {OLD: 100}
+    assert guard.starts == 1
+
+
+async def test_a_guard_that_ends_whenever_it_is_asked_is_told_of(
+    router: Router, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Broken(Contested):
+        async def status(self, within_s: float = 1.0) -> Status:
+            raise GuardDown
+
+    async def started() -> None:
+        """It answers, and ends before the next question."""
+
+    monkeypatch.setattr(router, "guard_up", started)
+    with pytest.raises(DeployError, match="ends as fast as it is started"):
+        await change(router, Broken())
+
+
 @pytest.mark.parametrize(
     ("command", "advice"),
     [

@@ -1,7 +1,10 @@
 """Migrations are run as real processes on a real database file."""
 
+import asyncio
 import os
+import signal
 import sqlite3
+import subprocess
 import sys
 
 import pytest
@@ -9,6 +12,7 @@ import pytest
 from soc_deploy_mcp.core.config.service import Migration
 from soc_deploy_mcp.core.redaction import MARK, Redactor
 from soc_deploy_mcp.tools import migrations
+from tests.engine.builders import until
 
 SCRIPT = """
 import os, sqlite3
@@ -35,7 +39,12 @@ async def run(release, *argv, timeout=60.0, redactor=None, **env):
     environment = {"PATH": os.environ["PATH"], **env}
     declared = migration(*argv)
     return await migrations.run(
-        declared, release=release, env=environment, timeout=timeout, redactor=redactor or Redactor()
+        declared,
+        release=release,
+        env=environment,
+        timeout=timeout,
+        redactor=redactor or Redactor(),
+        lock=release.parent / "migration.lock",
     )
 
 
@@ -114,3 +123,46 @@ def test_what_is_made_on_the_machine_does_not_count(release):
     (release / ".venv" / "bin" / "alembic").write_text("#!/some/release/.venv/bin/python")
     (release / "sql" / "b.sql").write_text("new")
     assert migrations.checksum(declared, release) == before
+
+
+SLOW = """
+import time
+for word in ("begins", "ends"):
+    with open("told", "a") as file:
+        file.write(word + " ")
+    time.sleep(1.0)
+"""
+OWNER = """
+import asyncio, os, sys
+from pathlib import Path
+from soc_deploy_mcp.core.config.service import Migration
+from soc_deploy_mcp.core.redaction import Redactor
+from soc_deploy_mcp.tools import migrations
+release = Path(sys.argv[1])
+declared = Migration.model_validate({"id": "m1", "class": "expand", "run": [sys.executable, "slow.py"]})
+how = {"env": dict(os.environ), "timeout": 60.0, "redactor": Redactor(), "lock": release.parent / "migration.lock"}
+asyncio.run(migrations.run(declared, release=release, **how))
+"""
+
+
+async def test_one_that_outlived_its_owner_is_waited_for(release):
+    """A daemon was killed and its successor began again: two of them changed the database at the same time."""
+    (release / "slow.py").write_text(SLOW)
+    owner = subprocess.Popen([sys.executable, "-c", OWNER, str(release)])
+    try:
+        await until((release / "told").exists)
+    finally:
+        owner.send_signal(signal.SIGKILL)
+        owner.wait()
+    assert (await run(release, sys.executable, "slow.py")).ok
+    assert (release / "told").read_text().split() == ["begins", "ends"] * 2
+
+
+async def test_one_that_does_not_end_is_told_and_nothing_is_started(release):
+    (release / "slow.py").write_text(SLOW)
+    first = asyncio.create_task(run(release, sys.executable, "slow.py"))
+    await until((release / "told").exists)
+    second = await run(release, sys.executable, "slow.py", timeout=0.2)
+    assert (second.exit_code, "still runs" in second.output) == (75, True)
+    assert (await first).ok
+    assert (release / "told").read_text().split() == ["begins", "ends"]
