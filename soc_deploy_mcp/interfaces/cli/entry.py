@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
-from soc_deploy_mcp.interfaces.cli.options import Options, taken_off
+from soc_deploy_mcp.interfaces.cli.options import Command, Options, taken_off
 from soc_deploy_mcp.interfaces.cli.output import show_error
-
-Command = Callable[[Sequence[str], Options], int]
 
 
 def main(argv: Sequence[str]) -> int:

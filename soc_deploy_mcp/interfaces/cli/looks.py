@@ -8,9 +8,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from soc_deploy_mcp.interfaces.cli.arguments import Arguments, counted
-from soc_deploy_mcp.interfaces.cli.entry import Command
 from soc_deploy_mcp.interfaces.cli.link import open_link
-from soc_deploy_mcp.interfaces.cli.options import Options
+from soc_deploy_mcp.interfaces.cli.options import Command, Options
 from soc_deploy_mcp.interfaces.cli.output import hints, say, show_json
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 
@@ -18,6 +18,9 @@ class Options(NamedTuple):
     def live(self) -> bool:
         """May the terminal be painted? Only where somebody looks at it."""
         return not (self.json or self.plain) and sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
+
+
+Command = Callable[[Sequence[str], Options], int]  # a subcommand: its words, its exit code
 
 
 def taken_off(argv: Sequence[str]) -> tuple[list[str], Options]:

@@ -7,9 +7,8 @@ from functools import partial
 from typing import Any
 
 from soc_deploy_mcp.interfaces.cli.arguments import Arguments
-from soc_deploy_mcp.interfaces.cli.entry import Command
 from soc_deploy_mcp.interfaces.cli.link import open_link
-from soc_deploy_mcp.interfaces.cli.options import Options
+from soc_deploy_mcp.interfaces.cli.options import Command, Options
 from soc_deploy_mcp.interfaces.cli.output import hints, say, show_json
 
 

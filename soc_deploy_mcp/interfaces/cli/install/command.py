@@ -8,14 +8,13 @@ import sys
 from collections.abc import Sequence
 
 from soc_deploy_mcp.interfaces.cli.arguments import Arguments
-from soc_deploy_mcp.interfaces.cli.entry import Command
 from soc_deploy_mcp.interfaces.cli.install import one_client
 from soc_deploy_mcp.interfaces.cli.install.clients import CLIENTS, Client, named
 from soc_deploy_mcp.interfaces.cli.install.launch import Here, launch
 from soc_deploy_mcp.interfaces.cli.install.one_client import Wish
 from soc_deploy_mcp.interfaces.cli.install.site import Site
 from soc_deploy_mcp.interfaces.cli.install.telling import Result, show
-from soc_deploy_mcp.interfaces.cli.options import Options
+from soc_deploy_mcp.interfaces.cli.options import Command, Options
 
 _CLIENTS = "--client opencode|claude [--scope project|user] [--dry-run]"
 
