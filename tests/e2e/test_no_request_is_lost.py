@@ -89,7 +89,7 @@ def test_rolling_loses_nothing_forwards_or_backwards(make: Make, tmp_path: Path)
         assert_nothing_lost(running)
     assert shop.answered_by() == "v1.1.0"
     assert len(shop.shifts(there.run)) == 3
-    assert len(shop.shifts(halfway)) >= 4
+    assert len(shop.shifts(halfway)) >= 3, "two batches there, and one write back: two of three old ones still served"
 
 
 def test_recreate_holds_requests_and_loses_none(make: Make, tmp_path: Path) -> None:
