@@ -2,7 +2,7 @@
 
 import os
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
@@ -65,9 +65,16 @@ def moments(rows: Sequence[Row], new: str, old: str, fate: Fate) -> list[Moment]
         uncertain = counted.undecided(fate) and not taken_back
         counted.add(row)
         taken_back |= row.key == "back/decided"
-        if row.kind not in _PASSING and "#" not in row.name and (taken_back or not uncertain):
+        certain = not uncertain and not (taken_back and _closes_another(row, found))
+        if row.kind not in _PASSING and "#" not in row.name and certain:
             found.setdefault(row.name, counted.moment(row.name))
     return list(found.values())
+
+
+def _closes_another(row: Row, found: Mapping[str, Moment]) -> bool:
+    """The end of a step whose start is not among the moments: another run may be taken back in the step before it."""
+    step, _, ended = row.name.rpartition("/")
+    return ended == "ended" and f"{step}/started" not in found
 
 
 def campaign(

@@ -24,7 +24,7 @@ from typing import Any
 from soc_deploy_mcp.interfaces.daemon.hello import hello_of
 from soc_deploy_mcp.interfaces.daemon.paths import Paths, home_of
 from soc_deploy_mcp.interfaces.daemon.reach import Reached, introduce, reach
-from soc_deploy_mcp.interfaces.daemon.spawn import DAEMON, connect
+from soc_deploy_mcp.interfaces.daemon.spawn import DAEMON, brought_up
 from soc_deploy_mcp.interfaces.daemon.trouble import trouble
 
 # Asked again when the daemon is lost between question and answer: they change nothing.
@@ -184,7 +184,7 @@ def stop(environ: Mapping[str, str] | None = None, *, force: bool = False) -> di
 
 def _asked(paths: Paths, environ: Mapping[str, str]) -> Reached | None:
     """A running daemon's answer to a caller who does not want it replaced."""
-    if (sock := connect(paths)) is None:
+    if (sock := brought_up(paths)) is None:
         return None
     ack = introduce(sock, hello_of("cli", environ, again=True))
     if ack is None or ack.retry:  # it is leaving

@@ -65,6 +65,16 @@ def connect(paths: Paths) -> socket.socket | None:
             return _ours(sock, paths)
 
 
+def brought_up(paths: Paths) -> socket.socket | None:
+    """As `connect`; a daemon that its supervisor is just bringing back, and does not listen yet, is waited for."""
+    deadline = time.monotonic() + START_S
+    while (sock := connect(paths)) is None and _in_charge(paths):
+        if time.monotonic() > deadline:
+            raise trouble("E_DAEMON", "The daemon does not come back.", f"see {paths.log}")
+        time.sleep(POLL_S)
+    return sock
+
+
 def ensure_daemon(paths: Paths, environ: Mapping[str, str], daemon: Sequence[str] = DAEMON) -> socket.socket:
     """A connection to the daemon, which is started if nobody listens. DeployError E_DAEMON, E_HOME_UNFIT."""
     if (sock := connect(paths)) is not None:
@@ -120,7 +130,10 @@ def _awaited(paths: Paths, life: int, deadline: float) -> socket.socket | None:
 
 def _in_charge(paths: Paths) -> bool:
     """A supervisor holds its directory."""
-    lock = os.open(os.path.join(paths.supervisor, "lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        lock = os.open(os.path.join(paths.supervisor, "lock"), os.O_RDWR | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return False
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

@@ -413,6 +413,17 @@ def test_stopping_is_refused_while_runs_are_open(at: Home) -> None:
     assert client.stop(at.environ, force=True)
 
 
+def test_a_daemon_that_is_just_brought_back_is_stopped_too(at: Home) -> None:
+    at.script = FOR_EVER
+    with at.client() as found:
+        found.call("begin", line=LINE)
+        until(lambda: os.path.exists(at.paths.open), "the run is marked open")
+    os.kill(at.born()[0], signal.SIGKILL)
+    until(lambda: at.born()[0] not in at.living(), "it is dead")
+    assert client.stop(at.environ, force=True)
+    assert at.living() == []
+
+
 def test_who_follows_a_run_does_not_bring_back_a_daemon_that_was_stopped_by_hand(at: Home) -> None:
     at.script = FOR_EVER
     with at.client() as follower:
