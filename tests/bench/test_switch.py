@@ -43,6 +43,7 @@ def test_a_rival_that_is_not_there_is_no_goal_met_and_none_missed(
     ratios = compared(alone)
     assert _report.finish("switch", alone | ratios, goals(20_000, 20), {}, not_run=list(ratios)) == 0
     met = {figure: goal[2] for figure, goal in json.loads((tmp_path / "switch.json").read_text())["goals"].items()}
-    assert {figure for figure, value in met.items() if value is None} == {r for r in ratios if r.startswith("release")}
+    compare = {figure for figure in ratios if figure.startswith("release")}
+    assert {figure for figure, value in met.items() if value is None} == compare
     assert met["soc-deploy: failed"] is True
-    assert capsys.readouterr().out.count("not run") == len(ratios) + 1
+    assert capsys.readouterr().out.count("not run") == len(compare) + 1
