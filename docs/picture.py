@@ -1,10 +1,11 @@
 """Draw the live view of the run that is being judged now: python docs/picture.py docs/live.svg
 
-Start `soc-deploy demo` in another terminal, with SOC_DEPLOY_HOME set to the home it names.
+Start `soc-deploy demo` in another terminal, with SOC_DEPLOY_HOME set to the folder `home` beside the shop it names.
 """
 
 import sys
 import time
+from typing import Any
 
 from rich.console import Console
 
@@ -30,15 +31,19 @@ def main(path: str) -> int:
     return 1
 
 
-def _judged(link: object) -> dict[str, object] | None:
+def _judged(link: Any) -> dict[str, Any] | None:
     """A canary in the middle of its evidence, if there is one now."""
-    for view in link.call("runs"):  # type: ignore[attr-defined]
+    for view in link.call("runs"):
         if view["ended_at"] is None and view["strategy"] == "canary" and view["version"] == "v1.5.0":
-            shown: dict[str, object] = link.call("live", run=view["id"])  # type: ignore[attr-defined]
-            board = shown["board"]
-            if isinstance(board, dict) and board.get("weight") == 50 and shown["now"] - board["since"] > 2:  # type: ignore[operator]
+            shown: dict[str, Any] = link.call("live", run=view["id"])
+            if _is_telling(shown):
                 return shown
     return None
+
+
+def _is_telling(shown: dict[str, Any]) -> bool:
+    board = shown["board"]
+    return bool(board) and (board["weight"], board["word"]) == (50, "CONTINUE") and shown["now"] - board["since"] > 4
 
 
 if __name__ == "__main__":
