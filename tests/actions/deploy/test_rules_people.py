@@ -13,12 +13,12 @@ from tests.actions.deploy.scene import Scene, target
 from tests.actions.deploy.told import (
     at,
     facts,
-    moments,
     only,
     platform,
     recording,
     say,
     told,
+    written,
 )
 from tests.engine.builders import until
 from tests.engine.virtual import run_virtual
@@ -40,16 +40,16 @@ def scene(path: Path, **how: object) -> Scene:
 @pytest.mark.parametrize("where", ["a share", "everybody", "bake", "pause", "on the way back"])
 def test_r01_an_abort_is_taken_everywhere_and_wins(tmp_path: Path, where: str, orders: tuple[str, ...]) -> None:
     """R1: abort is accepted in every non-terminal state and wins over promote. State by state: test_machine.py."""
-    said_at: list[float] = []
+    before: list[int] = []  # how much was written when it was said
 
     async def people(reach: Reach) -> None:
         if await at(reach, where):
-            said_at.append(reach.world.platform.clock.monotonic())
+            before.append(written(reach))
             await say(reach, *orders)
 
     ended = told(tmp_path, people)
     assert ended.state is State.ROLLED_BACK
-    after = [m.weight(ended.world.new.slug) for m in moments(ended) if m.verb != "probe" and m.at >= said_at[0]]
+    after = [m.weight(ended.world.new.slug) for m in platform(ended).moments[before[0] :] if m.verb != "probe"]
     assert after == sorted(after, reverse=True)
     assert platform(ended).weights == only(ended.world.old.slug)
     assert [f.by for f in facts(ended) if isinstance(f, GoingBack)] == ["uid:1000"]

@@ -9,7 +9,7 @@ from soc_deploy_mcp.core.config import Settings
 from soc_deploy_mcp.core.event import State
 from tests.actions.deploy.kills import Reach
 from tests.actions.deploy.scene import Scene, settings
-from tests.actions.deploy.told import meets, moments, only, platform, say, told, when
+from tests.actions.deploy.told import meets, only, platform, say, told, when, written
 from tests.fakes.platform import Behaviour
 
 HOUR = 3600.0
@@ -53,17 +53,17 @@ def test_an_error_of_an_unknown_kind_does_not_end_the_beat(tmp_path: Path) -> No
 @pytest.mark.parametrize("share", [33, 66, 100])
 def test_a_rolling_update_goes_back_from_where_it_is(tmp_path: Path, share: int) -> None:
     """I5, R5: it began at the last batch, stopped old instances that served, and gave the new release more users."""
-    said: list[float] = []
+    before: list[int] = []
 
     async def people(reach: Reach) -> None:
         instances, old = reach.world.platform.instances, reach.world.old.slug
         left = {33: 2, 66: 1, 100: 0}[share]
         if await when(reach, lambda r: meets(share)(r) and len(instances.get(old, ())) == left):
-            said.append(reach.world.platform.clock.monotonic())
+            before.append(written(reach))
             await say(reach, "abort")
 
     ended = told(tmp_path, people, strategy="rolling")
-    since = [m for m in moments(ended) if m.verb != "probe" and m.at >= said[0]]
+    since = [m for m in platform(ended).moments[before[0] :] if m.verb != "probe"]
     shares = [m.weight(ended.world.new.slug) for m in since]
     ready = [m.ready.get(ended.world.old.slug, 0) for m in since]
     assert (shares, ready) == (sorted(shares, reverse=True), sorted(ready))

@@ -52,6 +52,13 @@ def moments(told: Played) -> list[Moment]:
     return platform(told).moments[before + 1 :]
 
 
+def written(reach: Reach) -> int:
+    """How many moments there are so far: several may have the same virtual time."""
+    found = reach.world.platform
+    assert isinstance(found, RecordingPlatform)
+    return len(found.moments)
+
+
 def shares(told: Played) -> list[int]:
     """The weight of the new release after each write, in order."""
     return [m.weight(told.world.new.slug) for m in moments(told) if m.verb != "probe"]
